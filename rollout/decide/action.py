@@ -1,0 +1,47 @@
+"""What the engine can want done: the closed set of actions that `act/` performs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Steer:
+    """Give the candidate `weight` percent, stable the rest; 0 pins every request to stable."""
+
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """Have the candidate, with `replicas` pods."""
+
+    replicas: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseHold:
+    """Un-pause the Deployment, with a release where a policy holds it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unroute:
+    """Give the routes back to their owner."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retire:
+    """Delete the candidate, in the foreground."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """Delete what we created and nothing names any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Freeze:
+    """Take back a native roll: pause the Deployment and write the stable template again, with a release."""
+
+
+Action = Steer | Size | ReleaseHold | Unroute | Retire | Sweep | Freeze

@@ -1,0 +1,137 @@
+"""What the engine is shown: one observation of the world, already parsed, nothing raw."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from rollout.plan.finding import Finding
+from rollout.plan.run import Verb
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaSetView:
+    """One revision of the target Deployment."""
+
+    hash: str
+    """pod-template-hash."""
+    digest: str
+    replicas: int
+    ready: int
+    revision: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """The target Deployment and its revisions."""
+
+    uid: str
+    desired: int
+    """spec.replicas, as its owner or its autoscaler wants it."""
+    digest: str
+    """Digest of the template it asks for."""
+    paused: bool
+    held: bool
+    """A new template is being kept from rolling."""
+    replica_sets: tuple[ReplicaSetView, ...] = ()
+    """Those with pods, and recent ones without; newest first."""
+    stuck: str = ""
+    """Why its own roll does not go on, in the Deployment controller's words."""
+    settled: bool = True
+    """The Deployment controller has seen the newest spec."""
+    restart_only: bool = False
+    """The template differs from stable by `kubectl rollout restart` alone."""
+
+    def by_hash(self, hash_: str) -> ReplicaSetView | None:
+        """The revision with this pod-template-hash."""
+        return next((rs for rs in self.replica_sets if rs.hash == hash_), None)
+
+    @property
+    def rolled(self) -> bool:
+        """Every pod is of the template that is asked for, and ready."""
+        with_pods = [rs for rs in self.replica_sets if rs.replicas > 0]
+        return (
+            not self.held
+            and self.settled
+            and len(with_pods) == 1
+            and with_pods[0].digest == self.digest
+            and with_pods[0].ready >= self.desired
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Why pods of the candidate are not ready. `broken`: a bad version.  `blocked`: the cluster cannot take it."""
+
+    kind: Literal["broken", "blocked"]
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateView:
+    """The candidate Deployment."""
+
+    uid: str
+    replicas: int
+    ready: int
+    settled: bool
+    """Its controller has seen the newest spec."""
+    deleting: bool = False
+    ours: bool = True
+    """It carries this run's UID."""
+    trouble: Trouble | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A decision of a person that is bound to this run and not yet consumed."""
+
+    uid: str
+    verb: Verb
+    by: str
+    reason: str
+    step: int | None = None
+    """The step it was given for; None means any."""
+    full: bool = False
+    """For promote: skip what is left of the analysis."""
+    expires: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """What the routes say; see `ports.router.RouteView`."""
+
+    where: Literal["home", "steered", "mixed"]
+    weight: float = 0.0
+    drift: str = ""
+    leftovers: bool = False
+    """Objects of ours that routes may name still exist."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The answer to one gate's question; see `ports.metrics.Reading`."""
+
+    status: Literal["value", "no-data", "stale", "many", "unknown"]
+    query: str
+    value: float | None = None
+    pods: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One observation."""
+
+    plan_exists: bool
+    route: Route
+    workload: Workload | None = None
+    """None when there is no such Deployment (or the plan has none: see `Program.workload`)."""
+    candidate: CandidateView | None = None
+    samples: Mapping[str, Sample] = field(default_factory=dict)
+    """By gate name; only gates that were due."""
+    orders: tuple[Order, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    """Errors of the preflight; looked for only before the first step."""

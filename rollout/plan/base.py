@@ -1,0 +1,106 @@
+"""What all our kinds share: names, the model base, and the scalar types of the YAML that people write.
+
+Pure. Field docstrings become descriptions in the CRD, so `kubectl explain cplan.spec.steps` prints them.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+GROUP: Final = "meshrollout.dev"
+VERSION: Final = "v1alpha1"
+API_VERSION: Final = f"{GROUP}/{VERSION}"
+FIELD_MANAGER: Final = "rollout"
+
+_UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_DURATION: Final = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h|d))+$"
+
+Duration = Annotated[str, Field(pattern=_DURATION, max_length=32)]
+"""A length of time as Kubernetes people write it: `30s`, `1m30s`, `2h`."""
+
+Percent = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?%$", max_length=16)]
+"""A share as people write it: `99.5%`."""
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", min_length=1, max_length=253)]
+"""The name of a Kubernetes object."""
+
+
+def seconds(duration: str) -> float:
+    """Seconds in a `Duration`.
+
+    >>> seconds("1m30s")
+    90.0
+    """
+    return sum(float(n) * _UNITS[u] for n, u in re.findall(r"([0-9.]+)(ms|s|m|h|d)", duration))
+
+
+def ratio(percent: str) -> float:
+    """The share 0..1 behind a `Percent`."""
+    return float(percent.removesuffix("%")) / 100
+
+
+def spell(length: float) -> str:
+    """A number of seconds in words that `seconds` reads back: `90` gives `1m30s`."""
+    whole = round(length)
+    if whole < 1:
+        return f"{round(length * 1000)}ms" if length > 0 else "0s"
+    parts = []
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
+        count, whole = divmod(whole, size)
+        if count:
+            parts.append(f"{count}{unit}")
+    return "".join(parts)
+
+
+class Model(BaseModel):
+    """Base of everything people write: camelCase in YAML, unknown fields refused, immutable."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        populate_by_name=True,
+        extra="forbid",
+        frozen=True,
+        use_attribute_docstrings=True,
+    )
+
+
+class ObjectMeta(BaseModel):
+    """The part of Kubernetes' metadata that we read; everything else is kept by the API server."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, alias_generator=to_camel, populate_by_name=True)
+
+    name: str
+    namespace: str = ""
+    uid: str = ""
+    generation: int = 0
+    resource_version: str = ""
+    labels: dict[str, str] = Field(default_factory=dict)
+    annotations: dict[str, str] = Field(default_factory=dict)
+    deletion_timestamp: str | None = None
+
+
+def label(name: str) -> str:
+    """A label or annotation key of ours."""
+    return f"{GROUP}/{name}"
+
+
+RUN_LABEL: Final = label("run")
+"""On every object we create and on the candidate's pods: the name of the run it belongs to."""
+ROLE_LABEL: Final = label("role")
+"""On the candidate's pods: `canary`."""
+PLAN_LABEL: Final = label("plan")
+"""On runs: the name of their plan."""
+RUN_UID: Final = label("run-uid")
+"""Annotation on every object we create: the UID of the run, so that leftovers can be told and swept."""
+HOLD_LABEL: Final = label("hold")
+"""On a Deployment: hold every new revision until it is released (value: the plan's name)."""
+HELD: Final = label("held")
+"""Annotation, written by the hold policy: `true` while a new revision is being held."""
+RELEASE: Final = label("release")
+"""Annotation: a new value, written by someone with the verb `release`, lets the held revision roll."""
+
+Json = dict[str, Any]

@@ -1,0 +1,229 @@
+"""CanaryPlan: what is wanted of a new version of a workload, as people write it in Git."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from rollout.plan.base import Duration, Model, Name
+from rollout.plan.gate import Gate, MetricLabels, Provider
+
+Weight = Annotated[float, Field(ge=0, le=100)]
+OnFailure = Literal["rollback", "hold"]
+
+
+class Target(Model):
+    """The workload that gets a new version."""
+
+    kind: Literal["Deployment"] = "Deployment"
+    """The kind of the workload."""
+    name: Name
+    """Its name."""
+
+
+class Hold(Model):
+    """How a new revision is kept from rolling until its candidate has proved itself."""
+
+    mode: Literal["auto", "policy", "paused"] = "auto"
+    """`policy`: an admission policy pauses the Deployment in the write that changes its template (Kubernetes 1.36). `paused`: the Deployment stays paused, at rest too. `auto`: `policy` where it is installed, else `paused`."""
+
+
+class Backend(Model):
+    """One side of a traffic-only plan: a subset of the host, a Service, or another host."""
+
+    host: Annotated[str, Field(max_length=253)] | None = None
+    """A Service or host; the plan's service when absent."""
+    subset: Annotated[str, Field(max_length=63)] | None = None
+    """A subset of a DestinationRule of the user's."""
+
+
+class TrafficOnly(Model):
+    """Shift an existing route between two backends that the user runs; no workload is touched."""
+
+    stable: Backend
+    """Where the traffic is today."""
+    candidate: Backend
+    """Where it shall go."""
+    workloads: tuple[Name, Name] | None = None
+    """Names of the stable and the candidate workload in the metrics; needed for built-in metrics."""
+
+
+class Router(Model):
+    """Who splits the traffic."""
+
+    type: Annotated[str, Field(max_length=63)] = "istio"
+    """The router's name, as in `rollout version`."""
+    drift: Literal["heal", "hold", "report"] = "heal"
+    """When somebody else changes a route during the run: put our weights back, stop and ask, or only say so."""
+    virtual_services: tuple[Name, ...] = Field(default=(), max_length=16)
+    """The VirtualServices to steer; all that route to the service when empty."""
+    settle: Duration = "2s"
+    """How long a change of routes may take to reach every proxy, before it is relied on."""
+
+
+class Approve(Model):
+    """Wait for a person."""
+
+    within: Duration = "24h"
+    """How long to wait."""
+    otherwise: Literal["rollback", "promote"] = "rollback"
+    """What happens when nobody answers in time."""
+
+
+class Step(Model):
+    """One step: change something, hold, look, go on."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        populate_by_name=True,
+        extra="forbid",
+        frozen=True,
+        use_attribute_docstrings=True,
+        json_schema_extra={
+            "x-kubernetes-validations": [
+                {
+                    "rule": "has(self.weight) != has(self.approve)",
+                    "message": "a step has either a weight or an approve",
+                }
+            ]
+        },
+    )
+
+    name: Name | None = None
+    """Shown in status; made from the weight when absent."""
+    weight: Weight | None = None
+    """Percent of the requests that the candidate gets. Fractions where the router can."""
+    approve: Approve | None = None
+    """Stop here until somebody runs `rollout promote`."""
+    hold: Duration | None = None
+    """How long to stay at the weight while the gates look; `analysis.hold` when absent."""
+    gates: tuple[Gate, ...] | None = Field(default=None, max_length=16)
+    """The gates of this step; the plan's gates when absent, none when empty."""
+    deadline: Duration | None = None
+    """How long the step may take in all, waiting included; `analysis.deadline` when absent."""
+    on_failure: OnFailure | None = None
+    """Roll back, or stop in place and wait for a person; `analysis.onFailure` when absent."""
+
+
+class Linear(Model):
+    """A preset: equal steps up to a weight."""
+
+    step: Annotated[float, Field(gt=0, le=100)]
+    """Percent added by each step."""
+    every: Duration
+    """How long each step holds."""
+    to: Annotated[float, Field(gt=0, le=100)] = 50
+    """The last weight before promotion."""
+
+
+class Analysis(Model):
+    """What every step has in common, unless it says otherwise."""
+
+    interval: Duration = "15s"
+    """Time between two looks at the metrics."""
+    warmup: Duration = "0s"
+    """Looks in the first part of each step are recorded, not judged."""
+    hold: Duration = "1m"
+    """How long a step holds."""
+    deadline: Duration = "1h"
+    """How long a step may take in all, waiting for pods or for data included."""
+    on_failure: OnFailure = "rollback"
+    """What a failed gate, a broken candidate or a passed deadline does."""
+    gates: tuple[Gate, ...] = Field(default=(), max_length=16)
+    """The gates of every step without its own."""
+    provider: Provider | None = None
+    """Where metrics come from; the engine's `--prometheus` when absent."""
+    labels: MetricLabels = MetricLabels()
+    """Names in the mesh's metrics."""
+
+
+class Candidate(Model):
+    """The pods of the new version before promotion."""
+
+    replicas: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    """A fixed number of pods; sized for the weight of the step when absent."""
+    ready_within: Duration = "10m"
+    """How long the candidate may take to become ready."""
+    drain: Duration = "5s"
+    """Time between taking the traffic away and deleting the pods."""
+    pulls_work: Literal["refuse", "allow"] = "refuse"
+    """Weights bound requests only. `allow`: the workload may also take work by itself (queues, timers); the plan accepts that the candidate does so from its start."""
+    outside_callers: Literal["refuse", "accept"] = "accept"
+    """Callers outside the mesh reach the candidate through the plain Service. `refuse` makes observed ones an error."""
+
+
+class Promotion(Model):
+    """How the new version becomes the version."""
+
+    mode: Literal["shift", "native"] = "shift"
+    """`shift`: the candidate grows to full size and takes all traffic while stable stays warm, then the Deployment rolls unseen. `native`: the Deployment rolls under the plain Service; no spare capacity needed."""
+    bake: Duration = "0s"
+    """For `shift`: how long the gates watch at 100 % before the Deployment is released."""
+    deadline: Duration = "30m"
+    """How long the roll of the Deployment may take."""
+
+
+class RollbackWindow(Model):
+    """Going back to what ran recently needs no steps."""
+
+    revisions: Annotated[int, Field(ge=0, le=20)] = 0
+    """A held template that equals one of the last so many revisions is released at once."""
+
+
+class CanarySpec(Model):
+    """What a CanaryPlan holds."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        populate_by_name=True,
+        extra="forbid",
+        frozen=True,
+        use_attribute_docstrings=True,
+        json_schema_extra={
+            "x-kubernetes-validations": [
+                {
+                    "rule": "has(self.target) != has(self.traffic)",
+                    "message": "a plan has either a target workload or a traffic section (two backends that you run)",
+                },
+                {
+                    "rule": "has(self.steps) != has(self.linear)",
+                    "message": "a plan has either steps or a linear preset",
+                },
+                {
+                    "rule": "!has(self.traffic) || has(self.service)",
+                    "message": "a traffic-only plan names its service",
+                },
+            ]
+        },
+    )
+
+    strategy: Literal["canary"] = "canary"
+    """The strategy that compiles this plan into steps."""
+    target: Target | None = None
+    """The workload. Leave it out for a traffic-only plan."""
+    traffic: TrafficOnly | None = None
+    """Shift traffic between two backends that you run, instead of giving a workload a new version."""
+    service: Name | None = None
+    """The Service whose traffic is split; the target's name when absent."""
+    router: Router = Router()
+    """Who splits the traffic."""
+    hold: Hold = Hold()
+    """How a new revision is held."""
+    steps: tuple[Step, ...] | None = Field(default=None, min_length=1, max_length=50)
+    """The steps, in order."""
+    linear: Linear | None = None
+    """Equal steps, instead of a list."""
+    analysis: Analysis = Analysis()
+    """Gates, looks and deadlines for all steps."""
+    candidate: Candidate = Candidate()
+    """The pods of the new version."""
+    promotion: Promotion = Promotion()
+    """How the new version becomes the version."""
+    rollback_window: RollbackWindow = RollbackWindow()
+    """Fast way back to what ran recently."""
+    restarts: Literal["follow", "canary"] = "follow"
+    """`kubectl rollout restart` without another change: let it roll, or treat it as a new version."""
+    history: Annotated[int, Field(ge=1, le=50)] = 5
+    """How many ended runs are kept."""

@@ -1,0 +1,123 @@
+"""Gates as people write them, and MetricTemplate, the reusable query."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from rollout.plan.base import Duration, Model, Name, Percent
+
+
+class Threshold(Model):
+    """A gate that compares one number with fixed limits, look by look."""
+
+    name: Name
+    """Names the gate in status, events and messages; unique in its step."""
+    type: Literal["threshold"] = "threshold"
+    """The rule that judges. `threshold`: a value against fixed limits."""
+    metric: Literal["success", "slow"] | None = None
+    """A built-in metric of the router's mesh, counted from raw per-pod counters: `success` is the share of requests without a 5xx, `slow` the share slower than `slowerThan`."""
+    template: Name | None = None
+    """The MetricTemplate of this namespace to ask instead of a built-in metric."""
+    query: Annotated[str, Field(max_length=4096)] | None = None
+    """PromQL that yields one scalar, instead of `metric` or `template`. `${namespace}`, `${workload}`, `${candidate}`, `${service}` and `${window}` are replaced."""
+    variables: dict[str, Annotated[str, Field(max_length=256)]] = Field(default_factory=dict, max_length=16)
+    """More `${name}` values for the query."""
+    slower_than: Duration | None = None
+    """For `slow`: the latency that counts as slow; the next histogram edge at or above it is used."""
+    min: float | Percent | None = None
+    """Fail below this value. Shares may be written `99%`."""
+    max: float | Percent | None = None
+    """Fail above this value."""
+    min_requests: Annotated[int, Field(ge=0, le=1_000_000)] = 20
+    """For built-in metrics: a look is judged once it has seen so many requests; fewer are carried into the next look."""
+    failures: Annotated[int, Field(ge=1, le=100)] = 2
+    """Roll back when so many of the last `over` looks failed."""
+    over: Annotated[int, Field(ge=1, le=100)] = 5
+    """The number of looks that `failures` is counted in."""
+    every: Duration | None = None
+    """Time between two looks; the plan's `analysis.interval` when absent."""
+    window: Duration = "1m"
+    """What `${window}` in a query stands for."""
+    on_no_data: Literal["hold", "pass", "fail"] = "hold"
+    """What a look without data means. `hold` waits: no data is not bad data."""
+    observe_only: bool = False
+    """Look and record, never decide."""
+
+
+Gate = Threshold
+"""Every gate type; a union discriminated by `type` once there is a second one."""
+
+
+class TemplateSpec(Model):
+    """What a MetricTemplate holds."""
+
+    query: Annotated[str, Field(min_length=1, max_length=4096)]
+    """PromQL that yields one number. `${namespace}`, `${workload}`, `${candidate}`, `${service}`, `${window}` and the gate's own variables are replaced."""
+    unit: Annotated[str, Field(max_length=32)] = ""
+    """Printed after the value: `ms`, `%`, `req/s`."""
+    description: Annotated[str, Field(max_length=512)] = ""
+    """What the number means, for the person on call."""
+    provider: Provider | None = None
+    """Where to ask; the plan's own provider when absent."""
+
+
+class SecretKey(Model):
+    """One key of a Secret in the plan's namespace. Its value never appears in status, events or logs."""
+
+    name: Name
+    """The Secret."""
+    key: Annotated[str, Field(max_length=253)]
+    """The key in it."""
+
+
+class Provider(Model):
+    """A Prometheus, or something that speaks its query API."""
+
+    address: Annotated[str, Field(pattern=r"^https?://", max_length=1024)]
+    """Base URL, for example `http://prometheus.istio-system:9090`."""
+    headers: dict[str, Annotated[str, Field(max_length=1024)]] = Field(default_factory=dict, max_length=16)
+    """Extra request headers, for example a tenant. Not for secrets: use `bearer` or `basic`."""
+    bearer: SecretKey | None = None
+    """Bearer token."""
+    basic: BasicAuth | None = None
+    """User name and password."""
+    ca: SecretKey | None = None
+    """PEM of the certificate authority to trust."""
+    insecure_skip_verify: bool = False
+    """Accept any certificate. For labs."""
+    timeout: Duration = "5s"
+    """Give up on one query after this time; the look counts as `unknown`, never as failed."""
+
+
+class BasicAuth(Model):
+    """User name and password for HTTP basic authentication."""
+
+    username: Annotated[str, Field(max_length=256)]
+    """The user."""
+    password: SecretKey
+    """The password."""
+
+
+class MetricLabels(Model):
+    """Names in the mesh's standard metrics, for installations that rename them."""
+
+    requests: str = "istio_requests_total"
+    """Counter of requests."""
+    latency: str = "istio_request_duration_milliseconds_bucket"
+    """Histogram of durations, in milliseconds."""
+    workload: str = "destination_workload"
+    """Label with the workload's name."""
+    namespace: str = "destination_workload_namespace"
+    """Label with the workload's namespace."""
+    code: str = "response_code"
+    """Label with the HTTP status code."""
+    pod: str = "pod"
+    """Label with the pod that answered."""
+    match: dict[str, str] = Field(default_factory=lambda: {"reporter": "destination"}, max_length=16)
+    """Label values that every counted series must have."""
+
+
+TemplateSpec.model_rebuild()
+Provider.model_rebuild()

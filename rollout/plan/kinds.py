@@ -1,0 +1,98 @@
+"""The Kubernetes kinds we read or write, and how to name one object."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from rollout.plan.base import GROUP, VERSION
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Kind:
+    """One resource of the API server. `group` is empty for core/v1."""
+
+    group: str
+    version: str
+    name: str
+    plural: str
+    namespaced: bool = True
+
+    @property
+    def api_version(self) -> str:
+        """`apps/v1`, or `v1` for the core group."""
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Ref:
+    """The name of one object; `namespace` is empty for cluster-scoped kinds."""
+
+    kind: Kind
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        where = f" in {self.namespace}" if self.namespace else ""
+        return f"{self.kind}/{self.name}{where}"
+
+
+DEPLOYMENT: Final = Kind("apps", "v1", "Deployment", "deployments")
+REPLICASET: Final = Kind("apps", "v1", "ReplicaSet", "replicasets")
+POD: Final = Kind("", "v1", "Pod", "pods")
+SERVICE: Final = Kind("", "v1", "Service", "services")
+CONFIGMAP: Final = Kind("", "v1", "ConfigMap", "configmaps")
+SECRET: Final = Kind("", "v1", "Secret", "secrets")
+NAMESPACE: Final = Kind("", "v1", "Namespace", "namespaces", namespaced=False)
+EVENT: Final = Kind("events.k8s.io", "v1", "Event", "events")
+LEASE: Final = Kind("coordination.k8s.io", "v1", "Lease", "leases")
+HPA: Final = Kind("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers")
+PDB: Final = Kind("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets")
+CRD: Final = Kind(
+    "apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions", namespaced=False
+)
+MUTATING_POLICY: Final = Kind(
+    "admissionregistration.k8s.io",
+    "v1",
+    "MutatingAdmissionPolicy",
+    "mutatingadmissionpolicies",
+    namespaced=False,
+)
+MUTATING_BINDING: Final = Kind(
+    "admissionregistration.k8s.io",
+    "v1",
+    "MutatingAdmissionPolicyBinding",
+    "mutatingadmissionpolicybindings",
+    namespaced=False,
+)
+VIRTUAL_SERVICE: Final = Kind("networking.istio.io", "v1", "VirtualService", "virtualservices")
+DESTINATION_RULE: Final = Kind("networking.istio.io", "v1", "DestinationRule", "destinationrules")
+SIDECAR: Final = Kind("networking.istio.io", "v1", "Sidecar", "sidecars")
+
+CANARY_PLAN: Final = Kind(GROUP, VERSION, "CanaryPlan", "canaryplans")
+PLAN_RUN: Final = Kind(GROUP, VERSION, "PlanRun", "planruns")
+PLAN_DECISION: Final = Kind(GROUP, VERSION, "PlanDecision", "plandecisions")
+METRIC_TEMPLATE: Final = Kind(GROUP, VERSION, "MetricTemplate", "metrictemplates")
+
+KINDS: Final[Mapping[tuple[str, str], Kind]] = {
+    (kind.api_version, kind.name): kind for kind in list(globals().values()) if isinstance(kind, Kind)
+}
+
+
+def kind_of(obj: Mapping[str, Any]) -> Kind:
+    """The kind of a raw object.
+
+    Raises:
+        KeyError: a kind that we do not know.
+    """
+    return KINDS[obj["apiVersion"], obj["kind"]]
+
+
+def ref_of(obj: Mapping[str, Any]) -> Ref:
+    """The name of a raw object."""
+    meta = obj["metadata"]
+    return Ref(kind_of(obj), meta.get("namespace", ""), meta["name"])

@@ -1,0 +1,67 @@
+"""The objects that people write, whole: apiVersion, kind, metadata and spec."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from rollout.plan.base import API_VERSION, Model, Name, ObjectMeta
+from rollout.plan.canary import CanarySpec
+from rollout.plan.gate import TemplateSpec
+
+
+class _Object(BaseModel):
+    """Metadata and status are the API server's: we read them, and refuse unknown fields only in `spec`."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, extra="forbid")
+
+    api_version: Literal["meshrollout.dev/v1alpha1"] = API_VERSION
+    metadata: ObjectMeta
+    status: dict[str, Any] | None = None
+
+
+class CanaryPlan(_Object):
+    """How a new version of a workload gets its traffic: step by step, watched, undone when the evidence turns bad."""
+
+    kind: Literal["CanaryPlan"] = "CanaryPlan"
+    spec: CanarySpec
+
+
+class MetricTemplate(_Object):
+    """A reusable query that gates can name."""
+
+    kind: Literal["MetricTemplate"] = "MetricTemplate"
+    spec: TemplateSpec
+
+
+class DecisionSpec(Model):
+    """An order for one run. Immutable; consumed once."""
+
+    run: Name
+    """The PlanRun it is for."""
+    run_uid: Annotated[str, Field(max_length=64)]
+    """The run's UID, so that a decision kept in Git never promotes the next run."""
+    verb: Literal["promote", "abort", "pause", "resume", "retry", "skip", "undo"]
+    """What to do."""
+    step: Annotated[int, Field(ge=0, le=200)] | None = None
+    """The index of the step it is meant for; stale once the run has passed it."""
+    full: bool = False
+    """For promote: skip what is left of the analysis."""
+    by: Annotated[str, Field(max_length=256)] = ""
+    """Who ordered it."""
+    reason: Annotated[str, Field(max_length=1024)] = ""
+    """Why."""
+    expires: Annotated[str, Field(max_length=40)] | None = None
+    """Not valid after this RFC 3339 time."""
+
+
+class PlanDecision(_Object):
+    """An order of a person: promote, abort."""
+
+    kind: Literal["PlanDecision"] = "PlanDecision"
+    spec: DecisionSpec
+
+
+Document = CanaryPlan | MetricTemplate | PlanDecision

@@ -1,0 +1,203 @@
+"""The program: the flat list of steps that a strategy compiles a plan into, and that the engine interprets.
+
+The instruction set is closed. A strategy composes instructions; it never runs inside the loop, so it cannot break
+rollback, and `rollout plan` can print what any strategy will do. A program is stored in its PlanRun with its format
+version and never changes during the run.
+
+All times are seconds, all weights and percents 0..100, all shares 0..1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, ClassVar, Final, Literal
+
+from pydantic import ConfigDict, Discriminator, TypeAdapter
+from pydantic.alias_generators import to_camel
+
+from rollout.plan.canary import OnFailure
+from rollout.plan.gate import MetricLabels, Provider
+
+FORMAT: Final = 1
+"""Raised when a stored program could be misread by an older engine, or an older program by this one."""
+
+STORED: Final = ConfigDict(
+    alias_generator=to_camel, populate_by_name=True, extra="ignore", use_attribute_docstrings=True
+)
+"""Configuration of everything we store in the cluster; `ignore` lets an older engine read a newer record."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepare:
+    """Have a candidate ready for `percent` of the traffic, behind a route that is pinned to stable first."""
+
+    percent: float
+    kind: Literal["prepare"] = "prepare"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Give the candidate `weight` percent of the requests."""
+
+    weight: float
+    kind: Literal["route"] = "route"
+
+
+@dataclass(frozen=True, slots=True)
+class Approve:
+    """Wait for a person, `within` seconds; then do `otherwise`."""
+
+    within: float
+    otherwise: Literal["rollback", "promote"]
+    kind: Literal["approve"] = "approve"
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """The commit point: let the Deployment roll to the new template.
+
+    `shift`: while all traffic is on the candidate. `native`: under the plain Service, the route taken home before.
+    """
+
+    mode: Literal["shift", "native"]
+    kind: Literal["release"] = "release"
+
+
+@dataclass(frozen=True, slots=True)
+class Conclude:
+    """Leave no trace: the user's own route, no candidate, nothing of ours.
+
+    `keep_route`: the shifted route itself is the result (traffic-only plans); it stays as it is.
+    """
+
+    keep_route: bool = False
+    kind: Literal["conclude"] = "conclude"
+
+
+Instruction = Annotated[Prepare | Route | Approve | Release | Conclude, Discriminator("kind")]
+
+
+@dataclass(frozen=True, slots=True)
+class CountGate:
+    """A threshold on a built-in metric: shares of raw request counts of the candidate."""
+
+    name: str
+    metric: Literal["success", "slow"]
+    every: float
+    failures: int
+    over: int
+    min: float | None = None
+    max: float | None = None
+    min_requests: int = 20
+    slower_than: float | None = None
+    on_no_data: Literal["hold", "pass", "fail"] = "hold"
+    observe_only: bool = False
+    kind: Literal["count"] = "count"
+
+
+@dataclass(frozen=True, slots=True)
+class QueryGate:
+    """A threshold on any PromQL scalar. `query` is complete: every variable has been replaced."""
+
+    name: str
+    query: str
+    every: float
+    failures: int
+    over: int
+    min: float | None = None
+    max: float | None = None
+    unit: str = ""
+    provider: Provider | None = None
+    on_no_data: Literal["hold", "pass", "fail"] = "hold"
+    observe_only: bool = False
+    kind: Literal["query"] = "query"
+
+
+Gate = Annotated[CountGate | QueryGate, Discriminator("kind")]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Do the instructions in order, then hold while the gates look."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STORED
+
+    name: str
+    instructions: tuple[Instruction, ...]
+    gates: tuple[Gate, ...] = ()
+    hold: float = 0.0
+    warmup: float = 0.0
+    deadline: float = 3600.0
+    on_failure: OnFailure = "rollback"
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One side of a split. `labels` select pods for a subset of ours; `host` and `subset` name what the user runs."""
+
+    workload: str
+    host: str = ""
+    subset: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Backends:
+    """Whose traffic is split between what: all that a router needs to know."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STORED
+
+    namespace: str
+    service: str
+    run: str
+    """Unique; names the objects and subsets that a router makes for this run."""
+    stable: Side
+    candidate: Side
+    virtual_services: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Times and policies that hold for the whole run."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STORED
+
+    router: str = "istio"
+    drift: Literal["heal", "hold", "report"] = "heal"
+    settle: float = 2.0
+    drain: float = 5.0
+    ready_within: float = 600.0
+    replicas: int | None = None
+    hold_mode: Literal["policy", "paused"] = "paused"
+    provider: Provider | None = None
+    labels: MetricLabels = field(default_factory=MetricLabels)
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What one run does. `workload` is empty for a traffic-only plan."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STORED
+
+    strategy: str
+    workload: str
+    backends: Backends
+    steps: tuple[Step, ...]
+    settings: Settings = field(default_factory=Settings)
+    format: int = FORMAT
+
+
+PROGRAM: Final = TypeAdapter(Program)
+"""Reads and writes a stored program."""
+
+
+def dump(program: Program) -> dict[str, Any]:
+    """The stored form of a program."""
+    stored: dict[str, Any] = PROGRAM.dump_python(program, mode="json", by_alias=True, exclude_none=True)
+    return stored
+
+
+def weight_of(step: Step) -> float | None:
+    """The weight that a step routes to, if it routes."""
+    return next((i.weight for i in step.instructions if isinstance(i, Route)), None)

@@ -1,0 +1,204 @@
+"""PlanRun: the record of one attempt.  `spec` is the immutable snapshot, `status` is all that the engine remembers.
+
+The engine keeps nothing in memory that it could not read back from here: killed after any write, it goes on from the
+last status.  The status is the engine's `State`; conditions and printer columns are derived from it when written.
+
+Times are seconds since the epoch (floats), so that deciding stays arithmetic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, ClassVar, Final, Literal
+
+from pydantic import ConfigDict, TypeAdapter
+
+from rollout.plan.program import STORED, Program
+
+
+class Phase(StrEnum):
+    """Where a run is. The transitions between phases are in `decide/phase.py`, and nowhere else."""
+
+    PENDING = "Pending"
+    PROGRESSING = "Progressing"
+    AWAITING_APPROVAL = "AwaitingApproval"
+    PAUSED = "Paused"
+    HOLDING = "Holding"
+    PROMOTING = "Promoting"
+    ROLLING_BACK = "RollingBack"
+    SUCCEEDED = "Succeeded"
+    ROLLED_BACK = "RolledBack"
+    ABORTED = "Aborted"
+    HELD = "Held"
+    SUPERSEDED = "Superseded"
+
+    @property
+    def ended(self) -> bool:
+        """Nothing more happens in this run by itself, and nothing of ours is left, unless the phase is Held."""
+        return self in ENDED
+
+
+ENDED: Final = frozenset({Phase.SUCCEEDED, Phase.ROLLED_BACK, Phase.ABORTED, Phase.SUPERSEDED})
+
+Verb = Literal["promote", "abort", "pause", "resume", "retry", "skip", "undo"]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the journal: what is about to be done to which object, and how to undo it.
+
+    Written before the action.  `undo` is the adapter's own: the values that were there, or nothing for a created
+    object, which is undone by deleting what carries this run's UID.  Never a Secret's content.
+    """
+
+    kind: Literal["subsets", "route", "candidate", "weight", "release"]
+    api_version: str
+    object_kind: str
+    namespace: str
+    name: str
+    what: str
+    uid: str = ""
+    undo: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One judged look of one gate."""
+
+    at: float
+    verdict: Literal["pass", "fail", "inconclusive", "no-data", "unknown"]
+    value: float | None = None
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class GateState:
+    """What is remembered of one gate: recent looks, counts per look, and the counter cursor (the evidence)."""
+
+    looks: tuple[Look, ...] = ()
+    next_look: float = 0.0
+    cursor: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """Last seen counters per candidate pod: requests and bad requests."""
+    total: float = 0.0
+    """Requests counted since the last judged look."""
+    bad: float = 0.0
+    """Bad ones among them."""
+    requests: float = 0.0
+    """Requests counted in this step."""
+    query: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """One line of the run's story."""
+
+    at: float
+    reason: str
+    message: str
+    warning: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """Why the run waits although nobody asked it to."""
+
+    reason: str
+    message: str
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """All that the engine remembers of a run."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STORED
+
+    phase: Phase = Phase.PENDING
+    step: int = 0
+    """Index of the current step."""
+    since: float = 0.0
+    """When the step was entered; its deadline counts from here."""
+    started: float = 0.0
+    ended: float | None = None
+    waited: float = 0.0
+    """Seconds of this step that do not count for its deadline (paused by a person)."""
+    held_since: float | None = None
+    """When the step's instructions were done and its hold began."""
+    settled: float | None = None
+    """A change of routes is relied on from this moment."""
+    drained: float | None = None
+    """The candidate may be deleted from this moment."""
+    weight: float = 0.0
+    """Percent asked of the router."""
+    floor: int = 0
+    """Ready pods of stable when the run started; below it no weight goes up."""
+    committed: bool = False
+    """The Deployment has been released: from here the only way is forward."""
+    outcome: Phase | None = None
+    """The end that a run which is going home will have."""
+    reason: str = ""
+    message: str = ""
+    holding: Holding | None = None
+    approval: Phase | None = None
+    gates: Mapping[str, GateState] = field(default_factory=dict)
+    journal: tuple[Entry, ...] = ()
+    notes: tuple[Note, ...] = ()
+    decisions: tuple[str, ...] = ()
+    """UIDs of the decisions that were consumed."""
+    step_times: tuple[float, ...] = ()
+    """How long each finished step took."""
+    failed: Note | None = None
+    """What made the run go home, kept for `rollout why`."""
+    undone: tuple[str, ...] = ()
+    """What was undone, in order, in words."""
+
+
+STATE: Final = TypeAdapter(State)
+"""Reads and writes the engine's part of a run's status."""
+
+
+def dump_state(state: State) -> dict[str, Any]:
+    """The stored form of a state."""
+    stored: dict[str, Any] = STATE.dump_python(state, mode="json", by_alias=True, exclude_defaults=True)
+    return stored
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """Which version is tried against which; enough to recognise both, and to tell people."""
+
+    workload_uid: str = ""
+    stable_hash: str = ""
+    """pod-template-hash of the stable ReplicaSet."""
+    stable_digest: str = ""
+    digest: str = ""
+    """Digest of the pod template that is tried."""
+    stable_images: Mapping[str, str] = field(default_factory=dict)
+    images: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RunSpec:
+    """The immutable snapshot of what a run does."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STORED
+
+    plan: str
+    plan_uid: str
+    plan_generation: int
+    attempt: int
+    program: Program
+    revision: Revision = field(default_factory=Revision)
+    started_by: str = ""
+
+
+RUN_SPEC: Final = TypeAdapter(RunSpec)
+"""Reads and writes a run's spec."""
+
+
+def dump_spec(spec: RunSpec) -> dict[str, Any]:
+    """The stored form of a run's spec."""
+    stored: dict[str, Any] = RUN_SPEC.dump_python(spec, mode="json", by_alias=True, exclude_none=True)
+    return stored

@@ -1,0 +1,69 @@
+"""The metrics: raw counters and scalars.  No data, an outage and bad data are three different answers.
+
+One call per look for all gates of all runs, so that adapters can batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from rollout.plan.gate import MetricLabels, Provider
+
+
+@dataclass(frozen=True, slots=True)
+class CountAsk:
+    """Raw cumulative counters of one workload, by pod.
+
+    `success` counts requests and those answered 5xx; `slow` counts requests and those slower than `slower_than`
+    seconds, at the next histogram edge at or above it.
+    """
+
+    metric: Literal["success", "slow"]
+    namespace: str
+    workload: str
+    slower_than: float | None = None
+    labels: MetricLabels = field(default_factory=MetricLabels)
+    provider: Provider | None = None
+    provider_namespace: str = ""
+    """Where the provider's Secrets are."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScalarAsk:
+    """One number. `query` is complete PromQL."""
+
+    query: str
+    provider: Provider | None = None
+    provider_namespace: str = ""
+
+
+Ask = CountAsk | ScalarAsk
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The answer to one ask.
+
+    `value`: a number, or counters by pod.  `no-data`: the query answered and there is nothing, or NaN.  `stale`: the
+    newest sample is older than it should be.  `many`: several series where one number was asked for.  `unknown`:
+    outage, timeout, error; `detail` says which, without secrets.
+    """
+
+    status: Literal["value", "no-data", "stale", "many", "unknown"]
+    query: str
+    value: float | None = None
+    pods: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """By pod: requests and bad requests, cumulative."""
+    detail: str = ""
+    edge: float | None = None
+    """For `slow`: the histogram edge that was used, seconds."""
+
+
+class Metrics(Protocol):
+    """Somebody who answers metric questions."""
+
+    async def ask(self, asks: Sequence[Ask]) -> Mapping[Ask, Reading]:
+        """Answer all; never raises for an outage: that is a reading of its own (`unknown`)."""
+        ...

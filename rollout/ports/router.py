@@ -1,0 +1,120 @@
+"""The router: who splits traffic.  A router is sans-I/O: objects in, changes out.
+
+The engine reads what `reads` names, and hands it to the other methods.  What a router returns is a list of `Change`s
+in the order in which they must be done: an empty list means that the world is already as wanted.  A router never
+decides *when*; it only knows *how*.  Adding one is one module, one entry point, and the shared conformance suite.
+
+Rules that the suite checks: `restore` after any `steer` gives back what the owner wrote, rebased on what the owner
+wrote meanwhile; weights add up; foreign destinations keep their share; nothing but the named fields changes; objects
+that a route names are created before and swept after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Literal, Protocol
+
+from rollout.plan.base import Json
+from rollout.plan.finding import Finding
+from rollout.plan.kinds import Kind, Ref
+from rollout.plan.program import Backends
+from rollout.plan.run import Entry
+from rollout.ports.cluster import Guard
+
+
+class Feature(StrEnum):
+    """What a router may be able to do."""
+
+    FRACTIONS = "fractions"
+    MATCH = "match"
+    MIRROR = "mirror"
+    TCP = "tcp"
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """One list that a router needs; `namespace` empty means all namespaces."""
+
+    kind: Kind
+    namespace: str = ""
+    optional: bool = False
+    """A kind that is not served counts as an empty list."""
+
+
+Objects = Mapping[Kind, Sequence[Json]]
+"""What was read, by kind."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One write. `entry` is its journal line, or None when an earlier line already covers it."""
+
+    op: Literal["create", "patch", "delete"]
+    ref: Ref
+    what: str
+    """For people: `VirtualService/web: 10 % to web-canary`."""
+    body: Json | Sequence[Json] = field(default_factory=dict)
+    """The object for create, the JSON patch for patch."""
+    guard: Guard | None = None
+    """Always there for patch and delete."""
+    entry: Entry | None = None
+    foreground: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RouteView:
+    """What the routes say now.
+
+    `home`: as the owner wrote them, nothing of ours in them.  `steered`: each route to the service is split by us, and
+    `weight` is the candidate's percent.  `mixed`: some routes are ours and some are not, or their weights differ:
+    a write is missing, or somebody else wrote (`drift` says what).
+    """
+
+    where: Literal["home", "steered", "mixed"]
+    weight: float = 0.0
+    drift: str = ""
+    leftovers: tuple[Ref, ...] = ()
+    """Objects of this run that still exist (subset objects, routes we made)."""
+
+
+class Router(Protocol):
+    """One way to split traffic. Stateless."""
+
+    name: str
+    features: frozenset[Feature]
+
+    def reads(self, backends: Backends) -> tuple[Read, ...]:
+        """What the other methods need to see."""
+        ...
+
+    def view(self, backends: Backends, objects: Objects) -> RouteView:
+        """What the routes say now."""
+        ...
+
+    def steer(
+        self,
+        backends: Backends,
+        objects: Objects,
+        weight: float,
+        journal: Sequence[Entry],
+        owner: Mapping[str, Any],
+    ) -> tuple[Change, ...]:
+        """What to write so that the candidate gets `weight` percent and stable the rest; 0 pins to stable.
+
+        `owner` is metadata (labels, annotations) that every created object must carry.
+        """
+        ...
+
+    def restore(self, backends: Backends, objects: Objects, journal: Sequence[Entry]) -> tuple[Change, ...]:
+        """What to write so that all routes are the owner's again."""
+        ...
+
+    def sweep(self, backends: Backends, objects: Objects) -> tuple[Change, ...]:
+        """Deletes of what we created and no route names any more."""
+        ...
+
+    def findings(self, backends: Backends, objects: Objects) -> tuple[Finding, ...]:
+        """What would hide or break our routes, found before anything is written."""
+        ...
