@@ -39,9 +39,7 @@ class Cluster(Protocol):
         """The object, or None when there is none."""
         ...
 
-    async def list(
-        self, kind: Kind, namespace: str = "", labels: Mapping[str, str] | None = None
-    ) -> list[Json]:
+    async def list(self, kind: Kind, namespace: str = "", labels: Mapping[str, str] | None = None) -> list[Json]:
         """All objects of a kind; `namespace` empty means all namespaces. A kind that is not served: `Unsupported`."""
         ...
 
