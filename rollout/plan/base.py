@@ -6,14 +6,18 @@ Pure. Field docstrings become descriptions in the CRD, so `kubectl explain cplan
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Final
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, model_validator
 from pydantic.alias_generators import to_camel
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError
 
 GROUP: Final = "meshrollout.dev"
 VERSION: Final = "v1alpha1"
-API_VERSION: Final = f"{GROUP}/{VERSION}"
+API_VERSION: Final = "meshrollout.dev/v1alpha1"
 FIELD_MANAGER: Final = "rollout"
 
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -24,6 +28,9 @@ Duration = Annotated[str, Field(pattern=_DURATION, max_length=32)]
 
 Percent = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?%$", max_length=16)]
 """A share as people write it: `99.5%`."""
+
+Limit = float | Percent
+"""A limit for a metric: a number, or a share as a percent."""
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", min_length=1, max_length=253)]
 """The name of a Kubernetes object."""
@@ -43,6 +50,15 @@ def ratio(percent: str) -> float:
     return float(percent.removesuffix("%")) / 100
 
 
+def number(limit: float | str) -> float:
+    """The number behind a `Limit`.
+
+    >>> number("5%"), number(0.05)
+    (0.05, 0.05)
+    """
+    return ratio(limit) if isinstance(limit, str) else limit
+
+
 def spell(length: float) -> str:
     """A number of seconds in words that `seconds` reads back: `90` gives `1m30s`."""
     whole = round(length)
@@ -56,8 +72,26 @@ def spell(length: float) -> str:
     return "".join(parts)
 
 
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What must hold between the fields of one model: in CEL for the API server, in Python for files.
+
+    Both say the same; the tests of the CRDs break each rule on a real API server.
+    """
+
+    code: str
+    """Its lint code."""
+    cel: str
+    message: str
+    """What is required, as a sentence without a full stop."""
+    holds: Callable[[Any], bool]
+    """The same as `cel`, on an instance of the model."""
+
+
 class Model(BaseModel):
-    """Base of everything people write: camelCase in YAML, unknown fields refused, immutable."""
+    """Base of everything people write: camelCase in YAML, unknown fields refused, immutable, obeying its rules."""
+
+    rules: ClassVar[tuple[Rule, ...]] = ()
 
     model_config = ConfigDict(
         alias_generator=to_camel,
@@ -66,6 +100,21 @@ class Model(BaseModel):
         frozen=True,
         use_attribute_docstrings=True,
     )
+
+    @model_validator(mode="after")
+    def _obeys(self) -> Self:
+        for rule in self.rules:
+            if not rule.holds(self):
+                raise PydanticCustomError("rule", "{message}", {"message": rule.message, "code": rule.code})
+        return self
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        schema = handler(core_schema)
+        if cls.rules:
+            validations = [{"rule": rule.cel, "message": rule.message} for rule in cls.rules]
+            handler.resolve_ref_schema(schema)["x-kubernetes-validations"] = validations
+        return schema
 
 
 class ObjectMeta(BaseModel):

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import ConfigDict, Field
-from pydantic.alias_generators import to_camel
+from pydantic import Field
 
-from rollout.plan.base import Duration, Model, Name
-from rollout.plan.gate import Gate, MetricLabels, Provider
+from rollout.plan.base import Duration, Model, Name, Rule
+from rollout.plan.gate import Gates, MetricLabels, Provider
 
 Weight = Annotated[float, Field(ge=0, le=100)]
 OnFailure = Literal["rollback", "hold"]
@@ -27,7 +26,8 @@ class Hold(Model):
     """How a new revision is kept from rolling until its candidate has proved itself."""
 
     mode: Literal["auto", "policy", "paused"] = "auto"
-    """`policy`: an admission policy pauses the Deployment in the write that changes its template (Kubernetes 1.36). `paused`: the Deployment stays paused, at rest too. `auto`: `policy` where it is installed, else `paused`."""
+    """`policy`: an admission policy pauses the Deployment in the write that changes its template (Kubernetes 1.36).
+    `paused`: the Deployment stays paused, at rest too. `auto`: `policy` where it is installed, else `paused`."""
 
 
 class Backend(Model):
@@ -41,6 +41,15 @@ class Backend(Model):
 
 class TrafficOnly(Model):
     """Shift an existing route between two backends that the user runs; no workload is touched."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "RO153",
+            "self.stable != self.candidate",
+            "stable and candidate are two different backends",
+            lambda it: it.stable != it.candidate,
+        ),
+    )
 
     stable: Backend
     """Where the traffic is today."""
@@ -75,20 +84,13 @@ class Approve(Model):
 class Step(Model):
     """One step: change something, hold, look, go on."""
 
-    model_config = ConfigDict(
-        alias_generator=to_camel,
-        populate_by_name=True,
-        extra="forbid",
-        frozen=True,
-        use_attribute_docstrings=True,
-        json_schema_extra={
-            "x-kubernetes-validations": [
-                {
-                    "rule": "has(self.weight) != has(self.approve)",
-                    "message": "a step has either a weight or an approve",
-                }
-            ]
-        },
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "RO103",
+            "has(self.weight) != has(self.approve)",
+            "a step has either a weight or an approve",
+            lambda it: (it.weight is None) != (it.approve is None),
+        ),
     )
 
     name: Name | None = None
@@ -99,7 +101,7 @@ class Step(Model):
     """Stop here until somebody runs `rollout promote`."""
     hold: Duration | None = None
     """How long to stay at the weight while the gates look; `analysis.hold` when absent."""
-    gates: tuple[Gate, ...] | None = Field(default=None, max_length=16)
+    gates: Gates | None = None
     """The gates of this step; the plan's gates when absent, none when empty."""
     deadline: Duration | None = None
     """How long the step may take in all, waiting included; `analysis.deadline` when absent."""
@@ -109,6 +111,15 @@ class Step(Model):
 
 class Linear(Model):
     """A preset: equal steps up to a weight."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "RO104",
+            "self.to <= self.step * 50.0",
+            "a linear preset makes at most 50 steps",
+            lambda it: it.to <= it.step * 50,
+        ),
+    )
 
     step: Annotated[float, Field(gt=0, le=100)]
     """Percent added by each step."""
@@ -131,7 +142,7 @@ class Analysis(Model):
     """How long a step may take in all, waiting for pods or for data included."""
     on_failure: OnFailure = "rollback"
     """What a failed gate, a broken candidate or a passed deadline does."""
-    gates: tuple[Gate, ...] = Field(default=(), max_length=16)
+    gates: Gates = ()
     """The gates of every step without its own."""
     provider: Provider | None = None
     """Where metrics come from; the engine's `--prometheus` when absent."""
@@ -149,16 +160,18 @@ class Candidate(Model):
     drain: Duration = "5s"
     """Time between taking the traffic away and deleting the pods."""
     pulls_work: Literal["refuse", "allow"] = "refuse"
-    """Weights bound requests only. `allow`: the workload may also take work by itself (queues, timers); the plan accepts that the candidate does so from its start."""
+    """Weights bound requests only. `allow`: the workload may also take work by itself (queues, timers); the plan
+    accepts that the candidate does so from its start."""
     outside_callers: Literal["refuse", "accept"] = "accept"
-    """Callers outside the mesh reach the candidate through the plain Service. `refuse` makes observed ones an error."""
+    """Callers outside the mesh reach the candidate through the plain Service. `refuse`: observed ones are an error."""
 
 
 class Promotion(Model):
     """How the new version becomes the version."""
 
     mode: Literal["shift", "native"] = "shift"
-    """`shift`: the candidate grows to full size and takes all traffic while stable stays warm, then the Deployment rolls unseen. `native`: the Deployment rolls under the plain Service; no spare capacity needed."""
+    """`shift`: the candidate grows to full size and takes all traffic while stable stays warm, then the Deployment
+    rolls unseen. `native`: the Deployment rolls under the plain Service; no spare capacity needed."""
     bake: Duration = "0s"
     """For `shift`: how long the gates watch at 100 % before the Deployment is released."""
     deadline: Duration = "30m"
@@ -175,32 +188,29 @@ class RollbackWindow(Model):
 class CanarySpec(Model):
     """What a CanaryPlan holds."""
 
-    model_config = ConfigDict(
-        alias_generator=to_camel,
-        populate_by_name=True,
-        extra="forbid",
-        frozen=True,
-        use_attribute_docstrings=True,
-        json_schema_extra={
-            "x-kubernetes-validations": [
-                {
-                    "rule": "has(self.target) != has(self.traffic)",
-                    "message": "a plan has either a target workload or a traffic section (two backends that you run)",
-                },
-                {
-                    "rule": "has(self.steps) != has(self.linear)",
-                    "message": "a plan has either steps or a linear preset",
-                },
-                {
-                    "rule": "!has(self.traffic) || has(self.service)",
-                    "message": "a traffic-only plan names its service",
-                },
-            ]
-        },
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "RO150",
+            "has(self.target) != has(self.traffic)",
+            "a plan has either a target workload or a traffic section (two backends that you run)",
+            lambda it: (it.target is None) != (it.traffic is None),
+        ),
+        Rule(
+            "RO151",
+            "has(self.steps) != has(self.linear)",
+            "a plan has either steps or a linear preset",
+            lambda it: (it.steps is None) != (it.linear is None),
+        ),
+        Rule(
+            "RO152",
+            "!has(self.traffic) || has(self.service)",
+            "a traffic-only plan names its service",
+            lambda it: it.traffic is None or it.service is not None,
+        ),
     )
 
-    strategy: Literal["canary"] = "canary"
-    """The strategy that compiles this plan into steps."""
+    strategy: Annotated[str, Field(min_length=1, max_length=63)] = "canary"
+    """The name of the strategy that compiles this plan into steps."""
     target: Target | None = None
     """The workload. Leave it out for a traffic-only plan."""
     traffic: TrafficOnly | None = None

@@ -2,65 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from rollout.plan.base import Duration, Model, Name, Percent
-
-
-class Threshold(Model):
-    """A gate that compares one number with fixed limits, look by look."""
-
-    name: Name
-    """Names the gate in status, events and messages; unique in its step."""
-    type: Literal["threshold"] = "threshold"
-    """The rule that judges. `threshold`: a value against fixed limits."""
-    metric: Literal["success", "slow"] | None = None
-    """A built-in metric of the router's mesh, counted from raw per-pod counters: `success` is the share of requests without a 5xx, `slow` the share slower than `slowerThan`."""
-    template: Name | None = None
-    """The MetricTemplate of this namespace to ask instead of a built-in metric."""
-    query: Annotated[str, Field(max_length=4096)] | None = None
-    """PromQL that yields one scalar, instead of `metric` or `template`. `${namespace}`, `${workload}`, `${candidate}`, `${service}` and `${window}` are replaced."""
-    variables: dict[str, Annotated[str, Field(max_length=256)]] = Field(default_factory=dict, max_length=16)
-    """More `${name}` values for the query."""
-    slower_than: Duration | None = None
-    """For `slow`: the latency that counts as slow; the next histogram edge at or above it is used."""
-    min: float | Percent | None = None
-    """Fail below this value. Shares may be written `99%`."""
-    max: float | Percent | None = None
-    """Fail above this value."""
-    min_requests: Annotated[int, Field(ge=0, le=1_000_000)] = 20
-    """For built-in metrics: a look is judged once it has seen so many requests; fewer are carried into the next look."""
-    failures: Annotated[int, Field(ge=1, le=100)] = 2
-    """Roll back when so many of the last `over` looks failed."""
-    over: Annotated[int, Field(ge=1, le=100)] = 5
-    """The number of looks that `failures` is counted in."""
-    every: Duration | None = None
-    """Time between two looks; the plan's `analysis.interval` when absent."""
-    window: Duration = "1m"
-    """What `${window}` in a query stands for."""
-    on_no_data: Literal["hold", "pass", "fail"] = "hold"
-    """What a look without data means. `hold` waits: no data is not bad data."""
-    observe_only: bool = False
-    """Look and record, never decide."""
-
-
-Gate = Threshold
-"""Every gate type; a union discriminated by `type` once there is a second one."""
-
-
-class TemplateSpec(Model):
-    """What a MetricTemplate holds."""
-
-    query: Annotated[str, Field(min_length=1, max_length=4096)]
-    """PromQL that yields one number. `${namespace}`, `${workload}`, `${candidate}`, `${service}`, `${window}` and the gate's own variables are replaced."""
-    unit: Annotated[str, Field(max_length=32)] = ""
-    """Printed after the value: `ms`, `%`, `req/s`."""
-    description: Annotated[str, Field(max_length=512)] = ""
-    """What the number means, for the person on call."""
-    provider: Provider | None = None
-    """Where to ask; the plan's own provider when absent."""
+from rollout.plan.base import Duration, Limit, Model, Name, Rule
 
 
 class SecretKey(Model):
@@ -72,8 +18,32 @@ class SecretKey(Model):
     """The key in it."""
 
 
+class BasicAuth(Model):
+    """User name and password for HTTP basic authentication."""
+
+    username: Annotated[str, Field(max_length=256)]
+    """The user."""
+    password: SecretKey
+    """The password."""
+
+
 class Provider(Model):
     """A Prometheus, or something that speaks its query API."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "RO140",
+            "!self.address.matches('^https?://[^/?#]*@')",
+            "an address holds no user name or password: use basic or bearer, which name a Secret",
+            lambda it: "@" not in it.address.partition("://")[2].partition("/")[0].partition("?")[0].partition("#")[0],
+        ),
+        Rule(
+            "RO141",
+            "!has(self.bearer) || !has(self.basic)",
+            "a provider has either bearer or basic, not both",
+            lambda it: it.bearer is None or it.basic is None,
+        ),
+    )
 
     address: Annotated[str, Field(pattern=r"^https?://", max_length=1024)]
     """Base URL, for example `http://prometheus.istio-system:9090`."""
@@ -89,15 +59,6 @@ class Provider(Model):
     """Accept any certificate. For labs."""
     timeout: Duration = "5s"
     """Give up on one query after this time; the look counts as `unknown`, never as failed."""
-
-
-class BasicAuth(Model):
-    """User name and password for HTTP basic authentication."""
-
-    username: Annotated[str, Field(max_length=256)]
-    """The user."""
-    password: SecretKey
-    """The password."""
 
 
 class MetricLabels(Model):
@@ -119,5 +80,88 @@ class MetricLabels(Model):
     """Label values that every counted series must have."""
 
 
-TemplateSpec.model_rebuild()
-Provider.model_rebuild()
+class Threshold(Model):
+    """A gate that compares one number with fixed limits, look by look."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "RO130",
+            "[has(self.metric), has(self.template), has(self.query)].exists_one(given, given)",
+            "a gate has exactly one of metric, template and query",
+            lambda it: sum(source is not None for source in (it.metric, it.template, it.query)) == 1,
+        ),
+        Rule(
+            "RO131",
+            "(has(self.metric) && self.metric == 'slow') == has(self.slowerThan)",
+            "slowerThan goes with the metric slow, and slow needs it",
+            lambda it: (it.metric == "slow") == (it.slower_than is not None),
+        ),
+        Rule(
+            "RO132",
+            "self.failures <= self.over",
+            "failures cannot be more than the looks it is counted in: over",
+            lambda it: it.failures <= it.over,
+        ),
+    )
+
+    name: Name
+    """Names the gate in status, events and messages; unique in its step."""
+    type: Literal["threshold"] = "threshold"
+    """The rule that judges. `threshold`: a value against fixed limits."""
+    metric: Literal["success", "slow"] | None = None
+    """A built-in metric of the router's mesh, counted from raw per-pod counters: `success` is the share of requests
+    without a 5xx, `slow` the share slower than `slowerThan`."""
+    template: Name | None = None
+    """The MetricTemplate of this namespace to ask instead of a built-in metric."""
+    query: Annotated[str, Field(max_length=4096)] | None = None
+    """PromQL that yields one scalar, instead of `metric` or `template`. `${namespace}`, `${workload}`, `${candidate}`,
+    `${service}` and `${window}` are replaced."""
+    variables: dict[str, Annotated[str, Field(max_length=256)]] = Field(default_factory=dict, max_length=16)
+    """More `${name}` values for the query."""
+    slower_than: Duration | None = None
+    """For `slow`: the latency that counts as slow; the next histogram edge at or above it is used."""
+    min: Limit | None = None
+    """Fail below this value. Shares may be written `99%`."""
+    max: Limit | None = None
+    """Fail above this value. Shares may be written `5%`."""
+    min_requests: Annotated[int, Field(ge=0, le=1_000_000)] = 20
+    """For built-in metrics: a look is judged once it has seen so many requests; fewer are carried into the next."""
+    failures: Annotated[int, Field(ge=1, le=100)] = 2
+    """Roll back when so many of the last `over` looks failed."""
+    over: Annotated[int, Field(ge=1, le=100)] = 5
+    """The number of looks that `failures` is counted in."""
+    every: Duration | None = None
+    """Time between two looks; the plan's `analysis.interval` when absent."""
+    window: Duration = "1m"
+    """What `${window}` in a query stands for."""
+    on_no_data: Literal["hold", "pass", "fail"] = "hold"
+    """What a look without data means. `hold` waits: no data is not bad data."""
+    observe_only: bool = False
+    """Look and record, never decide."""
+
+
+Gate = Threshold
+"""Every gate type; a union discriminated by `type` once there is a second one."""
+
+Gates = Annotated[
+    tuple[Gate, ...],
+    Field(
+        max_length=16,
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+    ),
+]
+"""The gates of one step, told apart by their names."""
+
+
+class TemplateSpec(Model):
+    """What a MetricTemplate holds."""
+
+    query: Annotated[str, Field(min_length=1, max_length=4096)]
+    """PromQL that yields one number. `${namespace}`, `${workload}`, `${candidate}`, `${service}`, `${window}` and the
+    gate's own variables are replaced."""
+    unit: Annotated[str, Field(max_length=32)] = ""
+    """Printed after the value: `ms`, `%`, `req/s`."""
+    description: Annotated[str, Field(max_length=512)] = ""
+    """What the number means, for the person on call."""
+    provider: Provider | None = None
+    """Where to ask; the plan's own provider when absent."""
