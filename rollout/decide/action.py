@@ -44,4 +44,9 @@ class Freeze:
     """Take back a native roll: pause the Deployment and write the stable template again, with a release."""
 
 
-Action = Steer | Size | ReleaseHold | Unroute | Retire | Sweep | Freeze
+@dataclass(frozen=True, slots=True)
+class Rearm:
+    """Pause the Deployment again, where it rests paused."""
+
+
+Action = Steer | Size | ReleaseHold | Unroute | Retire | Sweep | Freeze | Rearm

@@ -132,6 +132,10 @@ class State:
     """The candidate may be deleted from this moment."""
     weight: float = 0.0
     """Percent asked of the router."""
+    routed: float | None = None
+    """Percent last seen in place; differs from `weight` while our own write has not landed."""
+    prepared: float = -1.0
+    """Percent that the candidate has been seen ready for."""
     floor: int = 0
     """Ready pods of stable when the run started; below it no weight goes up."""
     committed: bool = False
@@ -141,7 +145,10 @@ class State:
     reason: str = ""
     message: str = ""
     holding: Holding | None = None
-    approval: Phase | None = None
+    approved: bool = False
+    """A person, or the approval's own rule, let this step pass."""
+    full: bool = False
+    """A person ordered promotion without what is left of the analysis."""
     gates: Mapping[str, GateState] = field(default_factory=dict)
     journal: tuple[Entry, ...] = ()
     notes: tuple[Note, ...] = ()
@@ -175,6 +182,8 @@ class Revision:
     stable_digest: str = ""
     digest: str = ""
     """Digest of the pod template that is tried."""
+    rests_paused: bool = False
+    """The Deployment was paused before this revision came (hold mode `paused`), and is paused again afterwards."""
     stable_images: Mapping[str, str] = field(default_factory=dict)
     images: Mapping[str, str] = field(default_factory=dict)
 

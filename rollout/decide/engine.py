@@ -1,0 +1,117 @@
+"""`decide`: the one function that says what a run does next, and why.
+
+Same inputs, same answer: no clock, no I/O, no randomness.  The foreground engine, the controller, `simulate`, replay
+and the property tests all call it.
+
+Each turn does at most one thing to the world.  The order of business: what people ordered, what ended the run from
+outside, then the step: its instructions in order, then its gates.  An instruction is done when the *world* shows it,
+not when we have written it; so a turn that was lost, doubled or late is simply taken again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import assert_never
+
+from rollout.decide.event import Event
+from rollout.decide.failing import failed
+from rollout.decide.instructions import approve, prepare, route
+from rollout.decide.interrupts import interrupt
+from rollout.decide.orders import enter, obey
+from rollout.decide.promote import promote, release
+from rollout.decide.reason import Reason
+from rollout.decide.seen import Seen
+from rollout.decide.turn import NEVER, Decision, block, go_home, happen, unblock, until, wait
+from rollout.decide.unwind import unwind
+from rollout.decide.watch import watch
+from rollout.plan.program import Approve, Conclude, Instruction, Prepare, Release, Route, Step
+from rollout.plan.run import Phase, RunSpec, State
+
+
+def decide(run: RunSpec, state: State, seen: Seen, now: float) -> Decision:
+    """The next turn of a run."""
+    if state.phase.ended:
+        return Decision(state, wake=NEVER)
+    turn = obey(run, state, seen.orders, now) or interrupt(run, state, seen, now)
+    if turn is not None:
+        return turn
+    match state.phase:
+        case Phase.PENDING:
+            return _begin(run, state, seen, now)
+        case Phase.ROLLING_BACK:
+            lost = state.reason in (Reason.PIN_LOST, Reason.BYPASSED)
+            return unwind(run, state, seen, now, routes_first=lost)
+        case Phase.PROMOTING | Phase.HELD if state.committed:
+            return promote(run, state, seen, now)
+        case Phase.HELD | Phase.PAUSED:
+            return wait(state, state.message, NEVER)
+        case _:
+            if state.floor == 0 and run.program.workload:
+                return _begin(run, state, seen, now)
+            return _step(run, state, seen, now)
+
+
+def _begin(run: RunSpec, state: State, seen: Seen, now: float) -> Decision:
+    """Start only when it could be taken back: findings clean, routes home, stable whole, the new revision held."""
+    if not state.started:
+        state = replace(state, started=now, since=now)
+    if until(state.since + run.program.steps[0].deadline, now) <= 0:
+        text = f"the run could not begin: {state.message}"
+        return go_home(state, Event.ABORTED, now, Phase.ABORTED, Reason.DEADLINE_PASSED, text)
+    errors = [f for f in seen.findings if f.level == "error"]
+    if errors:
+        return block(state, now, Reason.PREFLIGHT_FAILED, f"{errors[0].code}: {errors[0].message}")
+    floor = 1
+    if run.program.workload:
+        work = seen.workload
+        stable = work.by_hash(run.revision.stable_hash) if work else None
+        if work is None or not work.held:
+            return block(state, now, Reason.NOT_HELD, f"Deployment/{run.program.workload} holds no new revision")
+        if stable is None or stable.ready < max(1, work.desired):
+            ready = stable.ready if stable else 0
+            return block(state, now, Reason.STABLE_NOT_READY, f"stable has {ready} of {work.desired} pods ready")
+        floor = stable.ready
+    state = replace(state, floor=floor, since=now)
+    if state.phase is Phase.PENDING:
+        return Decision(happen(state, Event.STARTED, now, Reason.STARTED, "the run begins"))
+    return Decision(unblock(state, now))
+
+
+def _step(run: RunSpec, state: State, seen: Seen, now: float) -> Decision:
+    step = run.program.steps[state.step]
+    if now - state.since - state.waited > step.deadline:
+        text = f"step {state.step + 1} ({step.name}) took longer than {step.deadline:.0f} s: {state.message}"
+        return failed(state, step, now, Reason.DEADLINE_PASSED, text)
+    for instruction in step.instructions:
+        turn = _perform(run, state, step, instruction, seen, now)
+        if turn is not None:
+            return turn
+    return watch(run, state, step, seen, now) or _passed(run, unblock(state, now), step, now)
+
+
+def _perform(
+    run: RunSpec, state: State, step: Step, instruction: Instruction, seen: Seen, now: float
+) -> Decision | None:
+    """The turn that an instruction needs, or None when the world shows it done."""
+    match instruction:
+        case Prepare():
+            return prepare(run, state, step, instruction.percent, seen, now)
+        case Route():
+            return route(run, state, instruction.weight, seen, now)
+        case Approve():
+            return approve(run, state, step, instruction, seen, now)
+        case Release():
+            return release(run, state, instruction.mode, seen, now)
+        case Conclude():
+            if instruction.keep_route:
+                kept = tuple(e for e in state.journal if e.kind not in ("route", "weight"))
+                state = replace(state, journal=kept)
+            return unwind(run, unblock(state, now), seen, now, routes_first=True)
+        case _:
+            assert_never(instruction)
+
+
+def _passed(run: RunSpec, state: State, step: Step, now: float) -> Decision:
+    text = f"step {state.step + 1} of {len(run.program.steps)} passed: {step.name}"
+    state = happen(state, Event.STEP_DONE, now, Reason.STEP_PASSED, text)
+    return Decision(enter(state, state.step + 1, now))

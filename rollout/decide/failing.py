@@ -1,0 +1,19 @@
+"""What a step's failure does."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from rollout.decide.event import Event
+from rollout.decide.reason import Reason
+from rollout.decide.turn import NEVER, Decision, go_home, happen
+from rollout.plan.program import Step
+from rollout.plan.run import Phase, State
+
+
+def failed(state: State, step: Step, now: float, reason: Reason, text: str) -> Decision:
+    """Roll back, or stop in place and wait for a person, as the step says."""
+    if step.on_failure == "hold":
+        held = happen(state, Event.STOPPED, now, reason, text, warning=True)
+        return Decision(replace(held, failed=held.notes[-1]), wake=NEVER)
+    return go_home(state, Event.FAILED, now, Phase.ROLLED_BACK, reason, text)

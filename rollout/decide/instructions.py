@@ -1,0 +1,123 @@
+"""How the instructions prepare, route and approve come true.  Each returns a turn, or None when the world shows it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from rollout.decide.action import Size, Steer
+from rollout.decide.event import Event
+from rollout.decide.failing import failed
+from rollout.decide.reason import Reason
+from rollout.decide.seen import CandidateView, Seen, Workload
+from rollout.decide.turn import MOMENT, Decision, block, happen, note, until, wait
+from rollout.decide.watch import watch
+from rollout.plan.program import Approve, Settings, Step
+from rollout.plan.run import Phase, RunSpec, State
+
+
+def prepare(run: RunSpec, state: State, step: Step, percent: float, seen: Seen, now: float) -> Decision | None:
+    """Pin first, then have enough ready candidate pods for `percent` of the traffic."""
+    turn = in_place(run, state, seen, now)
+    if turn is not None or seen.workload is None:
+        return turn
+    wanted = size(run.program.settings, seen.workload, percent)
+    candidate = seen.candidate
+    if candidate is not None and not candidate.ours:
+        text = f"Deployment/{run.program.backends.candidate.workload} exists and is not this run's; rename or delete it"
+        return block(state, now, Reason.CANDIDATE_IN_THE_WAY, text)
+    if candidate is None or candidate.replicas < wanted:
+        return Decision(state, (Size(wanted),), MOMENT)
+    turn = _ready(run, state, step, candidate, wanted, now)
+    if turn is not None:
+        return turn
+    if state.prepared < percent:
+        return Decision(replace(state, prepared=percent, settled=now + run.program.settings.settle))
+    return _settling(state, now)
+
+
+def size(settings: Settings, work: Workload, percent: float) -> int:
+    """Pods that serve `percent` of the traffic as loosely as stable serves all of it; at least one."""
+    if percent >= 100:
+        return max(1, work.desired)
+    return settings.replicas or max(1, math.ceil(work.desired * percent / 100))
+
+
+def _ready(
+    run: RunSpec, state: State, step: Step, candidate: CandidateView, wanted: int, now: float
+) -> Decision | None:
+    trouble = candidate.trouble
+    if trouble is not None and trouble.kind == "broken":
+        return failed(state, step, now, Reason.CANDIDATE_BROKEN, trouble.message)
+    if candidate.ready == 0 and state.weight > 0:
+        text = "the candidate lost its last ready pod while it had traffic"
+        return failed(state, step, now, Reason.CANDIDATE_GONE, f"{text}: {trouble.message}" if trouble else text)
+    if candidate.settled and candidate.ready >= wanted:
+        return None
+    text = f"candidate: {candidate.ready} of {wanted} pods ready"
+    if trouble is not None:
+        return block(state, now, Reason.CANDIDATE_BLOCKED, f"{text}: {trouble.message}")
+    if now - state.since - state.waited > run.program.settings.ready_within and state.held_since is None:
+        return failed(state, step, now, Reason.CANDIDATE_NOT_READY, f"{text} after {now - state.since:.0f} s")
+    return wait(state, text)
+
+
+def route(run: RunSpec, state: State, weight: float, seen: Seen, now: float) -> Decision | None:
+    """Give the candidate its weight, never raising it while stable is below its floor."""
+    if state.weight != weight:
+        work = seen.workload
+        stable = work.by_hash(run.revision.stable_hash) if work else None
+        if work is not None and weight > state.weight:
+            needed, ready = min(state.floor, work.desired), stable.ready if stable else 0
+            if ready < needed:
+                text = f"stable has {ready} of {needed} pods ready; the weight stays at {state.weight:g} %"
+                return block(state, now, Reason.STABLE_BELOW_FLOOR, text)
+        state = replace(state, weight=weight, settled=now + run.program.settings.settle)
+        state = note(state, now, Reason.WEIGHT_SET, f"{weight:g} % of the requests to the candidate")
+        return Decision(state, (Steer(weight),), MOMENT)
+    return in_place(run, state, seen, now) or _settling(state, now)
+
+
+def in_place(run: RunSpec, state: State, seen: Seen, now: float) -> Decision | None:
+    """See to it that the routes say what was asked; a foreign change is met by the plan's drift policy."""
+    view = seen.route
+    if view.where == "steered" and abs(view.weight - state.weight) < 0.005:
+        if state.routed != state.weight:
+            settled = now + run.program.settings.settle
+            return Decision(replace(state, routed=state.weight, settled=settled))
+        return None
+    ours_pending = state.routed != state.weight
+    if ours_pending or run.program.settings.drift == "heal":
+        if not ours_pending:
+            text = f"{view.drift or 'a route was changed'}; put back to {state.weight:g} %"
+            state = note(state, now, Reason.DRIFT, text, warning=True)
+        return Decision(replace(state, routed=None), (Steer(state.weight),), MOMENT)
+    text = f"{view.drift or 'a route was changed'}; asked were {state.weight:g} %"
+    if run.program.settings.drift == "hold":
+        return block(state, now, Reason.DRIFT, text)
+    already = any(n.reason == Reason.DRIFT and n.message == text for n in state.notes)
+    return None if already else Decision(note(state, now, Reason.DRIFT, text, warning=True))
+
+
+def _settling(state: State, now: float) -> Decision | None:
+    left = until(state.settled or 0.0, now)
+    return wait(state, "routes are settling", left) if left > 0 else None
+
+
+def approve(run: RunSpec, state: State, step: Step, wanted: Approve, seen: Seen, now: float) -> Decision | None:
+    """Wait for a person while the gates go on looking."""
+    if state.approved:
+        return None
+    if state.phase is Phase.PROGRESSING:
+        text = f"waits for approval: rollout promote {run.plan} -n {run.program.backends.namespace}"
+        return Decision(happen(state, Event.APPROVAL_NEEDED, now, Reason.APPROVAL_NEEDED, text))
+    left = until(state.since + wanted.within, now)
+    if left <= 0:
+        text = f"nobody approved within {wanted.within:.0f} s"
+        if wanted.otherwise == "rollback":
+            return failed(state, replace(step, on_failure="rollback"), now, Reason.APPROVAL_EXPIRED, text)
+        text += "; the plan says promote"
+        approved = replace(state, approved=True)
+        return Decision(happen(approved, Event.APPROVED, now, Reason.APPROVAL_EXPIRED, text))
+    turn = in_place(run, state, seen, now) or watch(run, state, step, seen, now)
+    return turn or wait(state, state.message, min(left, 5.0))

@@ -1,0 +1,58 @@
+"""What ends a run from outside: the plan or the target goes away, a newer revision comes, the pin is lost.
+
+Looked at before the step's own business, in every phase before the commit point.
+"""
+
+from __future__ import annotations
+
+from rollout.decide.event import Event
+from rollout.decide.reason import Reason
+from rollout.decide.seen import Seen, Workload
+from rollout.decide.turn import Decision, go_home
+from rollout.plan.run import Phase, RunSpec, State
+
+
+def interrupt(run: RunSpec, state: State, seen: Seen, now: float) -> Decision | None:
+    """Where an outside event sends the run; None when nothing of the kind happened."""
+    if state.committed or state.phase is Phase.ROLLING_BACK:
+        return None
+    if not seen.plan_exists:
+        return go_home(state, Event.ABORTED, now, Phase.ABORTED, Reason.PLAN_DELETED, "the plan was deleted")
+    if not run.program.workload:
+        return None
+    return _target(run, state, seen.workload, now) or _pin(run, state, seen, now)
+
+
+def _target(run: RunSpec, state: State, work: Workload | None, now: float) -> Decision | None:
+    revision, name = run.revision, run.program.workload
+    if work is None or work.uid != revision.workload_uid:
+        text = f"Deployment/{name} was deleted" + (" and made anew; what is new runs already" if work else "")
+        reason = Reason.BYPASSED if work else Reason.TARGET_GONE
+        return go_home(state, Event.ABORTED, now, Phase.ABORTED, reason, text)
+    if work.digest == revision.stable_digest:
+        text = f"Deployment/{name} asks for the stable version again"
+        return go_home(state, Event.SUPERSEDED, now, Phase.SUPERSEDED, Reason.REVERTED, text)
+    if work.digest != revision.digest:
+        text = "a newer revision came; traffic goes home first, then it gets a run of its own"
+        return go_home(state, Event.SUPERSEDED, now, Phase.SUPERSEDED, Reason.NEW_REVISION, text)
+    if not work.held and work.settled:
+        text = f"Deployment/{name} was released by somebody else and rolls by itself"
+        return go_home(state, Event.PIN_LOST, now, Phase.ABORTED, Reason.BYPASSED, text)
+    return None
+
+
+def _pin(run: RunSpec, state: State, seen: Seen, now: float) -> Decision | None:
+    """A pin fails closed: when stable's pods are not behind it any more, the plain Service takes over at once."""
+    work = seen.workload
+    if work is None or seen.route.where == "home" or not pin_lost(run, work):
+        return None
+    text = f"the stable pods ({run.revision.stable_hash}) are not there any more; the plain Service has the traffic"
+    return go_home(state, Event.PIN_LOST, now, Phase.ABORTED, Reason.PIN_LOST, text)
+
+
+def pin_lost(run: RunSpec, work: Workload) -> bool:
+    """Whether the pinned ReplicaSet has no ready pod, or is not the only one with pods."""
+    stable = work.by_hash(run.revision.stable_hash)
+    if stable is None or stable.ready == 0:
+        return True
+    return any(rs.replicas > 0 and rs.hash != stable.hash for rs in work.replica_sets)

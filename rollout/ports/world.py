@@ -1,0 +1,25 @@
+"""All ports together: what the engine needs of the world."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from rollout.plan.strategy import Strategy
+from rollout.ports.clock import Clock
+from rollout.ports.cluster import Cluster
+from rollout.ports.metrics import Metrics
+from rollout.ports.router import Router
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """The holes, filled: by `bootstrap` for a real cluster, by `adapters.memory` for a simulated one."""
+
+    cluster: Cluster
+    metrics: Metrics
+    clock: Clock
+    routers: Mapping[str, Router]
+    strategies: Mapping[str, Strategy]
+    identity: str = "rollout"
+    """Who holds the lease: host, process and a random part."""
