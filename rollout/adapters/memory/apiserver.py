@@ -160,7 +160,9 @@ class ApiServer:
         if guard.uid and guard.uid != meta["uid"]:
             raise Conflict(f"{ref} is another object now: uid {meta['uid']} instead of {guard.uid}")
         if guard.version and guard.version != meta["resourceVersion"]:
-            raise Conflict(f"{ref} was changed by somebody else: version {meta['resourceVersion']}, read {guard.version}")
+            raise Conflict(
+                f"{ref} was changed by somebody else: version {meta['resourceVersion']}, read {guard.version}"
+            )
         return obj
 
     def _update(self, ref: Ref, old: Json, new: Json, allowed: Allowed, *, dry_run: bool) -> Json:

@@ -139,7 +139,7 @@ def _problems(kind: Kind, old: Json | None, new: Json) -> Iterable[str]:
         yield from _workload_problems(old, spec)
     elif kind == POD and not spec.get("containers"):
         yield "spec.containers: Required value"
-    elif kind == SERVICE and not spec.get("ports"):
+    elif kind == SERVICE and not spec.get("ports") and spec.get("clusterIP") != "None":
         yield "spec.ports: Required value"
     elif kind == VIRTUAL_SERVICE:
         yield from _route_problems(spec)
