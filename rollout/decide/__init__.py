@@ -1,0 +1,1 @@
+"""What should happen: phases, events, verdicts and the one function `decide`. Pure."""

@@ -86,7 +86,8 @@ def _step(run: RunSpec, state: State, seen: Seen, now: float) -> Decision:
         turn = _perform(run, state, step, instruction, seen, now)
         if turn is not None:
             return turn
-    return watch(run, state, step, seen, now) or _passed(run, unblock(state, now), step, now)
+    looked = watch(state, step, seen, now)
+    return _passed(run, unblock(looked, now), step, now) if isinstance(looked, State) else looked
 
 
 def _perform(

@@ -119,5 +119,8 @@ def approve(run: RunSpec, state: State, step: Step, wanted: Approve, seen: Seen,
         text += "; the plan says promote"
         approved = replace(state, approved=True)
         return Decision(happen(approved, Event.APPROVED, now, Reason.APPROVAL_EXPIRED, text))
-    turn = in_place(run, state, seen, now) or watch(run, state, step, seen, now)
-    return turn or wait(state, state.message, min(left, 5.0))
+    turn = in_place(run, state, seen, now)
+    if turn is not None:
+        return turn
+    looked = watch(state, step, seen, now)
+    return wait(looked, state.message, min(left, 5.0)) if isinstance(looked, State) else looked

@@ -62,6 +62,8 @@ def _promote(run: RunSpec, state: State, order: Order, now: float) -> Decision:
         state = replace(state, full=True)
     else:
         state = replace(state, approved=True)
+    if state.phase is Phase.HELD:
+        state = replace(state, since=now)
     if allows(state.phase, Event.APPROVED):
         return Decision(happen(state, Event.APPROVED, now, Reason.APPROVED, text))
     if state.phase is Phase.HOLDING:

@@ -47,7 +47,7 @@ def promote(run: RunSpec, state: State, seen: Seen, now: float) -> Decision:
         return _stuck(state, now, f"Deployment/{run.program.workload} is gone or was made anew")
     if work.digest != run.revision.digest:
         return _stuck(state, now, "a newer revision came while the promoted one was rolling; let it run or revert it")
-    if work.held:
+    if work.paused and not work.rolled:
         return Decision(state, (ReleaseHold(),), MOMENT)
     if work.rolled:
         if state.phase is Phase.HELD:

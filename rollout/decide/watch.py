@@ -10,25 +10,25 @@ from rollout.decide.reason import Reason
 from rollout.decide.seen import Seen
 from rollout.decide.turn import Decision, block, unblock, until, wait
 from rollout.plan.program import Step
-from rollout.plan.run import GateState, RunSpec, State
+from rollout.plan.run import GateState, State
 
 
-def watch(run: RunSpec, state: State, step: Step, seen: Seen, now: float) -> Decision | None:
-    """The next turn of the hold, or None when the step has passed."""
+def watch(state: State, step: Step, seen: Seen, now: float) -> Decision | State:
+    """The next turn of the hold, or the state (with its last looks) when the step has passed."""
     if state.held_since is None:
         return Decision(_begin(state, step, now))
+    began = state.held_since
     state = _look(state, step, seen, now)
-    bad = None if state.full else failure(step.gates, state.gates)
+    if state.approved or state.full:
+        return state
+    bad = failure(step.gates, state.gates)
     if bad is not None:
         return failed(state, step, now, Reason.GATE_FAILED, bad.message)
-    if state.approved or state.full:
-        return None
-    left = until(state.held_since + step.hold, now) if state.held_since is not None else 0.0
-    open_gate = waiting(step.gates, state.gates, state.held_since or now)
-    if left <= 0 and open_gate is None:
-        return None
-    wake = _next_wake(state, step, left, now)
-    return _explain(unblock_if_fine(state, open_gate, now), open_gate, left, wake, now)
+    left = until(began + step.hold, now)
+    missing = waiting(step.gates, state.gates, began)
+    if left <= 0 and missing is None:
+        return state
+    return _explain(state, missing, left, _next_wake(state, step, left, now), now)
 
 
 def _begin(state: State, step: Step, now: float) -> State:
@@ -50,25 +50,16 @@ def _look(state: State, step: Step, seen: Seen, now: float) -> State:
 
 
 def _next_wake(state: State, step: Step, left: float, now: float) -> float:
-    """Until the hold is over or the next gate is due; a look that is due and was not answered comes in a second."""
+    """Until the hold is over or the next gate is due; a look that was not answered comes again in a second."""
     looks = [max(1.0, until(state.gates[g.name].next_look, now)) for g in step.gates if g.name in state.gates]
-    moments = [*looks, left] if left > 0 else looks
-    return min(moments, default=1.0)
+    return min([*looks, left] if left > 0 else looks, default=1.0)
 
 
-def unblock_if_fine(state: State, open_gate: tuple[Reason, str] | None, now: float) -> State:
-    """A run that held for something else than this gate goes on."""
-    if state.holding is not None and (open_gate is None or open_gate[0] != state.holding.reason):
-        return unblock(state, now)
-    return state
-
-
-def _explain(state: State, open_gate: tuple[Reason, str] | None, left: float, wake: float, now: float) -> Decision:
-    """Say what the step waits for. Missing metrics are said at once, thin traffic only when the time is over."""
-    if open_gate is not None:
-        reason, text = open_gate
-        if reason is Reason.METRICS_UNAVAILABLE or left <= 0 and reason is Reason.NO_DATA:
-            return block(state, now, reason, text, wake)
-        if left <= 0:
-            return wait(state, text, wake)
-    return wait(state, f"watching, {left:.0f} s left" if left > 0 else "watching", wake)
+def _explain(state: State, missing: tuple[Reason, str] | None, left: float, wake: float, now: float) -> Decision:
+    """Say what the step waits for. An outage is said at once, thin traffic only when the time is over."""
+    if missing is None or (missing[0] is not Reason.METRICS_UNAVAILABLE and left > 0):
+        return wait(unblock(state, now), "watching", wake)
+    reason, text = missing
+    if reason is Reason.GATE_FAILED:
+        return wait(unblock(state, now), text, wake)
+    return block(state, now, reason, text, wake)

@@ -1,0 +1,1 @@
+"""Read through the ports, and parse only what is used."""

@@ -116,6 +116,10 @@ class Model(BaseModel):
             handler.resolve_ref_schema(schema)["x-kubernetes-validations"] = validations
         return schema
 
+    def __hash__(self) -> int:
+        """By content: models with maps in them are keys too (equal questions are asked once)."""
+        return hash((type(self), self.model_dump_json()))
+
 
 class ObjectMeta(BaseModel):
     """The part of Kubernetes' metadata that we read; everything else is kept by the API server."""

@@ -1,0 +1,133 @@
+"""One observation: every read that a turn needs, and what it means.
+
+The raw objects are kept beside the parsed view: what is done next is computed from exactly what was seen, and guarded
+by the versions that were seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from rollout.decide.gates import due
+from rollout.decide.seen import CandidateView, Order, Route, Sample, Seen, Workload
+from rollout.errors import Unsupported
+from rollout.observe import candidate as candidates
+from rollout.observe import orders, workload
+from rollout.plan.base import RUN_LABEL, Json
+from rollout.plan.finding import Finding
+from rollout.plan.kinds import CANARY_PLAN, DEPLOYMENT, PLAN_DECISION, POD, REPLICASET, Kind, Ref
+from rollout.plan.program import CountGate, Gate
+from rollout.plan.run import RunSpec, State
+from rollout.ports.metrics import Ask, CountAsk, Reading, ScalarAsk
+from rollout.ports.router import Objects, Router
+from rollout.ports.world import World
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What was seen, parsed and raw."""
+
+    seen: Seen
+    routes: Objects
+    deployment: Json | None = None
+    replica_sets: Sequence[Json] = field(default_factory=tuple)
+    candidate: Json | None = None
+
+
+async def observe(world: World, run: Ref, uid: str, spec: RunSpec, state: State, now: float) -> Observation:
+    """Look at everything that the run's next turn depends on."""
+    namespace = run.namespace
+    plan = await world.cluster.get(Ref(CANARY_PLAN, namespace, spec.plan))
+    decisions = await world.cluster.list(PLAN_DECISION, namespace)
+    router = world.routers[spec.program.settings.router]
+    routes = await read_routes(world, router, spec)
+    deployment, sets, target = await read_target(world, namespace, spec.program.workload)
+    candidate, view = await _read_candidate(world, run, uid, spec)
+    view_of_routes = router.view(spec.program.backends, routes)
+    seen = Seen(
+        plan_exists=plan is not None
+        and plan["metadata"]["uid"] == spec.plan_uid
+        and "deletionTimestamp" not in plan["metadata"],
+        route=Route(view_of_routes.where, view_of_routes.weight, view_of_routes.drift, bool(view_of_routes.leftovers)),
+        workload=target,
+        candidate=view,
+        samples=await _samples(world, namespace, spec, state, now),
+        orders=_fresh(orders.parse(decisions, run.name, uid), state),
+        findings=_findings(router, spec, routes, state),
+    )
+    return Observation(seen, routes, deployment, sets, candidate)
+
+
+def _findings(router: Router, spec: RunSpec, routes: Objects, state: State) -> tuple[Finding, ...]:
+    return router.findings(spec.program.backends, routes) if not state.floor else ()
+
+
+def _fresh(found: tuple[Order, ...], state: State) -> tuple[Order, ...]:
+    return tuple(o for o in found if o.uid not in state.decisions)
+
+
+async def read_routes(world: World, router: Router, spec: RunSpec) -> Objects:
+    """The objects that the run's router asks for."""
+    objects: dict[Kind, Sequence[Json]] = {}
+    for read in router.reads(spec.program.backends):
+        try:
+            objects[read.kind] = await world.cluster.list(read.kind, read.namespace)
+        except Unsupported:
+            if not read.optional:
+                raise
+            objects[read.kind] = []
+    return objects
+
+
+async def read_target(world: World, namespace: str, name: str) -> tuple[Json | None, list[Json], Workload | None]:
+    """The target Deployment with its ReplicaSets; nothing for a traffic-only plan."""
+    if not name:
+        return None, [], None
+    deployment = await world.cluster.get(Ref(DEPLOYMENT, namespace, name))
+    if deployment is None:
+        return None, [], None
+    labels = deployment["spec"]["selector"].get("matchLabels") or {}
+    sets = workload.owned(await world.cluster.list(REPLICASET, namespace, labels), deployment["metadata"]["uid"])
+    return deployment, sets, workload.parse(deployment, sets)
+
+
+async def _read_candidate(world: World, run: Ref, uid: str, spec: RunSpec) -> tuple[Json | None, CandidateView | None]:
+    if not spec.program.workload:
+        return None, None
+    found = await world.cluster.get(Ref(DEPLOYMENT, run.namespace, spec.program.backends.candidate.workload))
+    if found is None:
+        return None, None
+    pods = await world.cluster.list(POD, run.namespace, {RUN_LABEL: run.name})
+    return found, candidates.parse(found, pods, uid)
+
+
+async def _samples(world: World, namespace: str, spec: RunSpec, state: State, now: float) -> Mapping[str, Sample]:
+    """Ask for the gates that are due, all in one call."""
+    if state.phase.ended or state.step >= len(spec.program.steps):
+        return {}
+    asks = {g.name: ask_for(g, spec, namespace) for g in due(spec.program.steps[state.step], state, now)}
+    if not asks:
+        return {}
+    answers = await world.metrics.ask(list(asks.values()))
+    return {name: _sample(answers[ask]) for name, ask in asks.items()}
+
+
+def ask_for(gate: Gate, spec: RunSpec, namespace: str) -> Ask:
+    """The question behind a gate."""
+    settings = spec.program.settings
+    if isinstance(gate, CountGate):
+        return CountAsk(
+            metric=gate.metric,
+            namespace=namespace,
+            workload=spec.program.backends.candidate.workload,
+            slower_than=gate.slower_than,
+            labels=settings.labels,
+            provider=settings.provider,
+            provider_namespace=namespace,
+        )
+    return ScalarAsk(gate.query, gate.provider or settings.provider, namespace)
+
+
+def _sample(reading: Reading) -> Sample:
+    return Sample(reading.status, reading.query, reading.value, reading.pods, reading.detail)
