@@ -28,3 +28,13 @@ class Finding:
     where: str = ""
     """file:line:column, or an object and field."""
     fix: str = ""
+    subject: str = ""
+    """The document in a file: `CanaryPlan checkout.shop`. Empty where `where` names the object."""
+    path: str = ""
+    """The field in it: `spec.steps[2].weight`."""
+
+    def __str__(self) -> str:
+        """`Error [RO114] (CanaryPlan checkout.shop) canary.yaml:31:7 spec.steps[2].weight: 120 is over 100`."""
+        subject = f"({self.subject})" if self.subject else ""
+        place = " ".join(part for part in (subject, self.where, self.path) if part)
+        return f"{self.level.capitalize()} [{self.code}] {place}: {self.message}"
