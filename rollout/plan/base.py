@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler, model_validator
 from pydantic.alias_generators import to_camel
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError
@@ -22,17 +22,34 @@ FIELD_MANAGER: Final = "rollout"
 
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION: Final = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h|d))+$"
+_PERCENT: Final = r"^[0-9]+(\.[0-9]+)?%$"
 
-Duration = Annotated[str, Field(pattern=_DURATION, max_length=32)]
+
+def _duration(value: Any) -> Any:
+    if not (isinstance(value, str) and re.fullmatch(_DURATION, value)):
+        raise PydanticCustomError("duration", "a duration is a number with its unit (ms, s, m, h, d): 30s, 1m30s")
+    return value
+
+
+def _limit(value: Any) -> Any:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not (number or (isinstance(value, str) and re.fullmatch(_PERCENT, value))):
+        raise PydanticCustomError("limit", "a limit is a number without quotes, such as 0.99, or a percent such as 99%")
+    return value
+
+
+Duration = Annotated[str, BeforeValidator(_duration), Field(pattern=_DURATION, max_length=32)]
 """A length of time as Kubernetes people write it: `30s`, `1m30s`, `2h`."""
 
-Percent = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?%$", max_length=16)]
+Percent = Annotated[str, Field(pattern=_PERCENT, max_length=16)]
 """A share as people write it: `99.5%`."""
 
-Limit = float | Percent
+Limit = Annotated[float | Percent, BeforeValidator(_limit)]
 """A limit for a metric: a number, or a share as a percent."""
 
-Name = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", min_length=1, max_length=253)]
+NAME: Final = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
+
+Name = Annotated[str, Field(pattern=NAME, min_length=1, max_length=253)]
 """The name of a Kubernetes object."""
 
 
