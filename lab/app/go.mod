@@ -1,0 +1,3 @@
+module lab/app
+
+go 1.26

@@ -1,0 +1,188 @@
+"""The lab itself: bringing it up, looking at it, and taking it down."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from lab import access, shop
+from lab.artefacts import Progress
+from lab.build import PROFILES, build, includes
+from lab.controlplane import LOOPBACK, ControlPlane
+from lab.errors import LabError
+from lab.mesh import Mesh
+from lab.node import Node
+from lab.process import Processes
+from lab.prometheus import NAMES, Prometheus
+from lab.site import Site
+
+
+def silent(_: str) -> None:
+    """Report progress to nobody."""
+
+
+class Lab:
+    """A lab by name; any number of these objects, in any process, may speak of the same one.
+
+    With `existing`, it is the cluster that $KUBECONFIG (and $ROLLOUT_PROMETHEUS) name: nothing is started or stopped.
+    """
+
+    def __init__(
+        self, name: str = "default", *, existing: bool | None = None, env: Mapping[str, str] = os.environ
+    ) -> None:
+        self.name, self._env = name, env
+        self.site = Site.named(name, env)
+        self.existing = env.get("ROLLOUT_LAB_EXISTING") == "1" if existing is None else existing
+        self.processes = Processes(self.site.state / "processes")
+        self.node = Node(self.site, self.processes)
+        self.mesh = Mesh(self.site, self.kubectl)
+
+    @property
+    def kubeconfig(self) -> Path:
+        """The kubeconfig of the cluster's administrator."""
+        if not self.existing:
+            return self.site.state / "kubeconfig"
+        if not self._env.get("KUBECONFIG"):
+            raise LabError("an existing cluster is the one of $KUBECONFIG, which is not set")
+        return Path(self._env["KUBECONFIG"])
+
+    @property
+    def prometheus(self) -> str:
+        """The URL of the Prometheus with Istio's standard labels."""
+        return self._prometheus("prometheus", "ROLLOUT_PROMETHEUS")
+
+    @property
+    def prometheus_hash(self) -> str:
+        """The URL of the Prometheus that also has the label `pod_template_hash`."""
+        return self._prometheus("prometheus-hash", "ROLLOUT_PROMETHEUS_HASH")
+
+    def _prometheus(self, name: str, variable: str) -> str:
+        if self.existing:
+            return self._env.get(variable, "")
+        return Prometheus(self.site, self.processes, name).url
+
+    @property
+    def profile(self) -> str | None:
+        """The profile that is up, or None."""
+        file = self.site.state / "profile"
+        return file.read_text() if file.exists() else None
+
+    def kubectl(self, *args: str, stdin: str | None = None, timeout: float | None = 120) -> str:
+        """Run kubectl against the lab and return what it printed."""
+        program = "kubectl" if self.existing else self.site.program("kubectl")
+        return access.kubectl(program, self.kubeconfig, *args, stdin=stdin, timeout=timeout)
+
+    def up(self, profile: str = "istio", progress: Progress = silent) -> None:
+        """Bring the lab to at least this profile; what already runs is left alone."""
+        if self.existing:
+            self.kubectl("get", "--raw=/readyz")
+            return
+        if profile not in PROFILES:
+            raise LabError(f"there is no profile {profile!r}; there are {', '.join(PROFILES)}")
+        if self.profile is not None and includes(self.profile, profile):
+            profile = self.profile
+        if includes(profile, "node") and os.geteuid() != 0:
+            raise LabError(f"profile {profile} runs containers and needs root; profile api does not")
+        build(profile, self.site.cache, progress)
+        with self._locked():
+            self._start(profile, progress)
+
+    def _start(self, profile: str, progress: Progress) -> None:
+        steps = _Steps(progress)
+        control = ControlPlane(self.site, self.processes, self._address(profile))
+        if includes(profile, "node"):
+            self.node.sandbox.start()  # the API server listens on the link to the node
+        control.start()
+        if includes(profile, "node"):
+            self.node.start(profile)
+            steps.done("container runtime and images")
+        control.finish()
+        steps.done("control plane")
+        if includes(profile, "node"):
+            self.node.finish(self.kubectl)
+            steps.done("node")
+        if includes(profile, "istio"):
+            both = [Prometheus(self.site, self.processes, name) for name in NAMES]
+            for one in both:
+                one.start()
+            self.mesh.install()
+            for one in both:
+                one.finish()
+            steps.done("Istio and Prometheus")
+        (self.site.state / "profile").write_text(profile)
+
+    def _address(self, profile: str) -> str:
+        return self.site.host_ip if includes(profile, "node") else LOOPBACK
+
+    def down(self) -> None:
+        """Stop everything of this lab and remove all it left on the machine; the cache of built things stays."""
+        if self.existing or not self.site.state.exists():
+            return
+        with self._locked():
+            self.processes.stop(NAMES)
+            self.node.stop()
+            inside = [name for name in self.processes.names() if name not in {"etcd", "kube-apiserver"}]
+            self.processes.stop(inside)
+            self.processes.stop(["kube-apiserver"])  # it would wait long for an etcd that is gone
+            self.processes.stop(["etcd"])
+            shutil.rmtree(self.site.state)
+
+    def status(self) -> dict[str, str]:
+        """Return what is up: each program of the lab and whether it runs."""
+        names = self.processes.names()
+        return {name: "running" if self.processes.record(name) else "dead" for name in names}
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment variables by which other programs find this lab."""
+        found = {"KUBECONFIG": str(self.kubeconfig)}
+        if self.existing or (self.profile is not None and includes(self.profile, "istio")):
+            found |= {"ROLLOUT_PROMETHEUS": self.prometheus, "ROLLOUT_PROMETHEUS_HASH": self.prometheus_hash}
+        return {name: value for name, value in found.items() if value}
+
+    def shop_up(self, ns: str = "shop", *, mesh: bool = True) -> None:
+        """Install the small shop (Deployment and Service `web`) in a namespace and wait until it serves."""
+        shop.install(self.kubectl, ns, mesh=mesh)
+
+    def shop_down(self, ns: str = "shop") -> None:
+        """Remove the shop with its namespace."""
+        shop.remove(self.kubectl, ns)
+
+    def start_prometheus(self, name: str = "prometheus") -> None:
+        """Start one of the two Prometheus again."""
+        one = Prometheus(self.site, self.processes, name)
+        one.start()
+        one.finish()
+
+    def stop_prometheus(self, name: str = "prometheus") -> None:
+        """Stop one of the two Prometheus, to see what is done without it; its data stays."""
+        Prometheus(self.site, self.processes, name).stop()
+
+    def restart_prometheus(self, name: str = "prometheus") -> None:
+        """Stop and start one of the two Prometheus."""
+        self.stop_prometheus(name)
+        self.start_prometheus(name)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Let one command at a time change this lab."""
+        self.site.state.parent.mkdir(parents=True, exist_ok=True)
+        with self.site.state.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+
+class _Steps:
+    """Says what is done and how long it took."""
+
+    def __init__(self, progress: Progress) -> None:
+        self.progress, self.began = progress, time.monotonic()
+
+    def done(self, what: str) -> None:
+        now = time.monotonic()
+        self.progress(f"{what} ready ({now - self.began:.1f} s)")
+        self.began = now

@@ -1,0 +1,106 @@
+"""The node of the lab: scheduler, containerd, kubelet, kube-proxy and DNS."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from string import Template
+
+from lab.build import images
+from lab.errors import LabError
+from lab.process import Processes
+from lab.run import run
+from lab.sandbox import Sandbox
+from lab.site import Site
+from lab.wait import wait_for
+
+MANIFESTS = Path(__file__).parent / "manifests"
+NODE = "lab"
+SOCKET = "/run/containerd/lab.sock"
+Kubectl = Callable[..., str]
+
+
+def manifest(name: str, site: Site) -> str:
+    """Return a manifest with the site's addresses and folders filled in."""
+    values = {
+        "state": str(site.state),
+        "pods": site.pods,
+        "node_ip": site.node_ip,
+        "dns_ip": site.dns_ip,
+        "cgroup": site.cgroup,
+    }
+    return Template((MANIFESTS / name).read_text()).substitute(values)
+
+
+class Node:
+    """The one node of a lab, in its namespaces."""
+
+    def __init__(self, site: Site, processes: Processes) -> None:
+        self.site, self.processes = site, processes
+        self.sandbox = Sandbox(site, processes)
+
+    def start(self, profile: str) -> None:
+        """Start what can run before the API server does: the container runtime, and fill it with the images."""
+        self.sandbox.start()
+        state = self.site.state
+        (state / "cni").mkdir(exist_ok=True)
+        (state / "cni/10-lab.conflist").write_text(manifest("cni.json", self.site))
+        (state / "containerd.toml").write_text(manifest("containerd.toml", self.site))
+        (state / "kubelet.yaml").write_text(manifest("kubelet.yaml", self.site))
+        (state / "resolv.conf").write_text(f"nameserver {self.site.dns_ip}\n")
+        self._start("containerd", ["containerd", f"--config={state / 'containerd.toml'}"])
+        if not wait_for(self._runtime_answers, 30):
+            raise LabError("containerd did not answer in 30 s", self.processes.log("containerd"))
+        self._import(images(profile))
+
+    def finish(self, kubectl: Kubectl) -> None:
+        """Start what talks to the API server, and return when the node and DNS are ready."""
+        site, kubeconfig = self.site, f"--kubeconfig={self.site.state / 'kubeconfig'}"
+        me = f"--hostname-override={NODE}"
+        scheduler = [kubeconfig, "--leader-elect=false", "--bind-address=127.0.0.1"]
+        scheduler.append(f"--secure-port={site.port('scheduler')}")
+        self.processes.start("kube-scheduler", [site.program("kube-scheduler"), *scheduler])
+        kubelet = [f"--config={site.state / 'kubelet.yaml'}", f"--root-dir={site.state / 'kubelet'}", "--v=1"]
+        self._start("kubelet", [site.program("kubelet"), kubeconfig, me, f"--node-ip={site.node_ip}", *kubelet])
+        proxy = [f"--cluster-cidr={site.pods}", "--conntrack-max-per-core=0"]  # that limit is the machine's, not ours
+        self._start("kube-proxy", [site.program("kube-proxy"), kubeconfig, me, *proxy])
+        kubectl("apply", "--server-side", "-f", "-", stdin=manifest("coredns.yaml", site))
+        if not wait_for(lambda: self.ready(kubectl), 60, 0.3):
+            raise LabError("the node did not become ready in 60 s", self.processes.log("kubelet"))
+
+    def ready(self, kubectl: Kubectl) -> bool:
+        """Return whether the node is ready; one of its programs being dead is an error at once."""
+        for name in ("containerd", "kubelet", "kube-proxy", "kube-scheduler"):
+            self.processes.check(name)
+        query = "-o=jsonpath={.items[*].status.conditions[?(@.type=='Ready')].status}"
+        return "True" in kubectl("get", "nodes", query)
+
+    def stop(self) -> None:
+        """Take the node down, with every pod and all that belongs to it on this machine."""
+        self.sandbox.close()
+
+    def _start(self, name: str, argv: list[str]) -> None:
+        self.processes.start(name, [*self.sandbox.enter(), *argv])
+
+    def _ctr(self, *args: str) -> str:
+        return run([*self.sandbox.enter(), "ctr", f"--address={SOCKET}", "--namespace=k8s.io", *args])
+
+    def _runtime_answers(self) -> bool:
+        self.processes.check("containerd")
+        try:
+            self._ctr("plugins", "list", "-q")
+        except LabError:
+            time.sleep(0.1)
+            return False
+        return True
+
+    def _import(self, archives: list[str]) -> None:
+        """Import the archives that changed since their last import."""
+        for archive in archives:
+            file = self.site.cache / archive
+            mark = self.site.state / "containerd" / f"{file.name}.imported"
+            version = str(file.stat().st_mtime_ns)
+            if not mark.exists() or mark.read_text() != version:
+                self._ctr("images", "import", str(file))
+                mark.write_text(version)

@@ -1,0 +1,56 @@
+"""Prometheus, twice: one that knows a pod's template hash, and one that does not, as most do not."""
+
+from __future__ import annotations
+
+from string import Template
+
+from lab.access import answers
+from lab.errors import LabError
+from lab.node import MANIFESTS
+from lab.process import Processes
+from lab.site import Site
+from lab.wait import wait_for
+
+NAMES = ("prometheus", "prometheus-hash")
+HASH_RULE = "  - {source_labels: [__meta_kubernetes_pod_label_pod_template_hash], target_label: pod_template_hash}"
+
+
+class Prometheus:
+    """One of the two, by name; both run on this machine, beside the node."""
+
+    def __init__(self, site: Site, processes: Processes, name: str) -> None:
+        self.site, self.processes, self.name = site, processes, name
+
+    @property
+    def url(self) -> str:
+        """Where it answers."""
+        return f"http://127.0.0.1:{self.site.port(self.name)}"
+
+    def start(self) -> None:
+        """Start it unless it runs."""
+        config = self.site.state / f"{self.name}.yml"
+        rule = HASH_RULE if self.name == "prometheus-hash" else ""
+        text = (MANIFESTS / "prometheus.yml").read_text()
+        config.write_text(Template(text).substitute(state=self.site.state, hash_rule=rule))
+        argv = [
+            self.site.program("prometheus"),
+            f"--config.file={config}",
+            f"--storage.tsdb.path={self.site.state / self.name}",
+            "--storage.tsdb.retention.time=6h",
+            f"--web.listen-address=127.0.0.1:{self.site.port(self.name)}",
+        ]
+        self.processes.start(self.name, argv)
+
+    def finish(self) -> None:
+        """Wait until it answers."""
+        if not wait_for(self.ready, 30):
+            raise LabError(f"{self.name} did not become ready in 30 s", self.processes.log(self.name))
+
+    def ready(self) -> bool:
+        """Return whether it answers; a dead one is an error at once."""
+        self.processes.check(self.name)
+        return answers(f"{self.url}/-/ready")
+
+    def stop(self) -> None:
+        """Stop it; what it has recorded stays for the next start."""
+        self.processes.stop([self.name])
