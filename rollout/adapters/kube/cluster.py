@@ -47,10 +47,10 @@ class KubeCluster:
         """The namespace of the context."""
 
     async def get(self, ref: Ref) -> Json | None:
-        """The object, or None when there is none."""
+        """The object, or None when there is none; a kind that is not served has no objects."""
         try:
             return _object(await self._transport.call(_intent("get", ref), "GET", object_path(ref)))
-        except NotFound:
+        except (NotFound, Unsupported):
             return None
 
     async def list(self, kind: Kind, namespace: str = "", labels: Mapping[str, str] | None = None) -> list[Json]:
@@ -149,7 +149,6 @@ class KubeCluster:
         try:
             await self._transport.call(_intent("delete", ref), "DELETE", object_path(ref), body=options)
         except (NotFound, Unsupported):
-            # a kind that is not served any more has no objects either
             return
 
     async def allowed(self, verb: str, kind: Kind, namespace: str) -> bool:
