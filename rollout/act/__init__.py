@@ -1,0 +1,1 @@
+"""Do what was decided: journal, write, guard. The only writers of the world."""

@@ -1,0 +1,1 @@
+"""Again and again: observe, decide, act, report."""

@@ -1,0 +1,106 @@
+"""From an action to the writes that it takes, computed from exactly what was seen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, assert_never
+
+from rollout.act import candidate as candidates
+from rollout.act.release import freeze_ops, pause_ops, release_ops
+from rollout.decide.action import Action, Freeze, Rearm, ReleaseHold, Retire, Size, Steer, Sweep, Unroute
+from rollout.observe.observer import Observation
+from rollout.plan.base import RUN_LABEL, RUN_UID, Json
+from rollout.plan.kinds import DEPLOYMENT, Ref, ref_of
+from rollout.plan.run import Entry, RunSpec
+from rollout.ports.cluster import guard_of
+from rollout.ports.router import Change, Router
+
+MANAGED_BY = "app.kubernetes.io/managed-by"
+
+
+@dataclass(frozen=True, slots=True)
+class Acting:
+    """On whose behalf: the run, its router, and what was seen."""
+
+    run: Ref
+    uid: str
+    spec: RunSpec
+    router: Router
+    seen: Observation
+
+    @property
+    def owner(self) -> Json:
+        """Metadata of everything we create, so that it can be told and swept."""
+        return {
+            "labels": {RUN_LABEL: self.run.name, MANAGED_BY: "rollout"},
+            "annotations": {RUN_UID: self.uid},
+        }
+
+
+def changes(acting: Acting, action: Action, journal: tuple[Entry, ...]) -> tuple[Change, ...]:
+    """The writes, in the order in which they must be done; none when the world is as wanted already."""
+    backends, routes = acting.spec.program.backends, acting.seen.routes
+    match action:
+        case Steer():
+            return acting.router.steer(backends, routes, action.weight, journal, acting.owner)
+        case Unroute():
+            return acting.router.restore(backends, routes, journal)
+        case Sweep():
+            return acting.router.sweep(backends, routes)
+        case Size():
+            return _size(acting, action.replicas)
+        case Retire():
+            return _retire(acting)
+        case ReleaseHold() | Rearm() | Freeze():
+            return _target(acting, action)
+        case _:
+            assert_never(action)
+
+
+def _size(acting: Acting, replicas: int) -> tuple[Change, ...]:
+    name = acting.spec.program.backends.candidate.workload
+    ref = Ref(DEPLOYMENT, acting.run.namespace, name)
+    found, target = acting.seen.candidate, acting.seen.deployment
+    if found is not None:
+        ops = [{"op": "replace", "path": "/spec/replicas", "value": replicas}]
+        return (Change("patch", ref, f"{ref}: {replicas} pods", ops, guard_of(found)),)
+    if target is None:
+        return ()
+    body = candidates.manifest(target, name, acting.run.name, replicas, acting.owner)
+    return (Change("create", ref, f"{ref}: {replicas} pods", body, entry=_entry("candidate", ref, "created")),)
+
+
+def _retire(acting: Acting) -> tuple[Change, ...]:
+    found = acting.seen.candidate
+    if found is None or (found["metadata"].get("annotations") or {}).get(RUN_UID) != acting.uid:
+        return ()
+    ref = ref_of(found)
+    return (Change("delete", ref, f"{ref} deleted", guard=guard_of(found), foreground=True),)
+
+
+def _target(acting: Acting, action: ReleaseHold | Rearm | Freeze) -> tuple[Change, ...]:
+    """A write to the target Deployment. The token is new for each version of it, and the same for a repeated try."""
+    target = acting.seen.deployment
+    if target is None or target["metadata"]["uid"] != acting.spec.revision.workload_uid:
+        return ()
+    ref, guard = ref_of(target), guard_of(target)
+    token = f"{acting.run.name}.{target['metadata'].get('generation', 0)}"
+    match action:
+        case Rearm():
+            return (Change("patch", ref, f"{ref} paused again", pause_ops(), guard),)
+        case ReleaseHold():
+            entry = _entry("release", ref, "released", uid=guard.uid)
+            return (Change("patch", ref, f"{ref} released", release_ops(target, token), guard, entry),)
+        case Freeze():
+            hash_ = acting.spec.revision.stable_hash
+            sets = acting.seen.replica_sets
+            old = next((s for s in sets if s["metadata"]["labels"].get("pod-template-hash") == hash_), None)
+            if old is None:
+                return ()
+            return (Change("patch", ref, f"{ref} back to {hash_}", freeze_ops(target, old, token), guard),)
+        case _:
+            assert_never(action)
+
+
+def _entry(kind: Literal["candidate", "release"], ref: Ref, what: str, uid: str = "") -> Entry:
+    return Entry(kind, ref.kind.api_version, ref.kind.name, ref.namespace, ref.name, f"{ref} {what}", uid)

@@ -1,0 +1,40 @@
+"""The writes to the target Deployment: few, small, and only to `paused` and our own annotations."""
+
+from __future__ import annotations
+
+from rollout.plan.base import HELD, HOLD_LABEL, RELEASE, Json
+
+
+def pointer(*parts: str) -> str:
+    """An RFC 6901 JSON pointer."""
+    return "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in parts)
+
+
+def release_ops(deployment: Json, token: str) -> list[Json]:
+    """Un-pause; where a policy holds the Deployment, with a new release annotation and without the held mark."""
+    meta = deployment["metadata"]
+    notes = meta.get("annotations") or {}
+    ops: list[Json] = []
+    if HOLD_LABEL in (meta.get("labels") or {}):
+        if not notes:
+            ops.append({"op": "add", "path": "/metadata/annotations", "value": {}})
+        ops.append({"op": "add", "path": pointer("metadata", "annotations", RELEASE), "value": token})
+    if HELD in notes:
+        ops.append({"op": "remove", "path": pointer("metadata", "annotations", HELD)})
+    if deployment["spec"].get("paused"):
+        ops.append({"op": "remove", "path": "/spec/paused"})
+    return ops
+
+
+def pause_ops() -> list[Json]:
+    """Pause."""
+    return [{"op": "add", "path": "/spec/paused", "value": True}]
+
+
+def freeze_ops(deployment: Json, stable: Json, token: str) -> list[Json]:
+    """Write the stable ReplicaSet's template again and let it roll: the inverse of a native roll."""
+    template = {**stable["spec"]["template"]}
+    meta = {**(template.get("metadata") or {})}
+    meta["labels"] = {k: v for k, v in (meta.get("labels") or {}).items() if k != "pod-template-hash"}
+    template["metadata"] = meta
+    return [{"op": "replace", "path": "/spec/template", "value": template}, *release_ops(deployment, token)]

@@ -1,0 +1,217 @@
+"""The engine in the foreground: `rollout start` drives its run itself, with the same turns as a controller would."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from rollout import checks
+from rollout.controller.lease import RunLease, alive
+from rollout.controller.reconcile import Reconciler
+from rollout.controller.record import parse
+from rollout.controller.starting import (
+    StartRefused,
+    apply_plan,
+    arm,
+    create_run,
+    hold_mode,
+    read_revision,
+)
+from rollout.controller.status import rfc3339
+from rollout.controller.view import RunView
+from rollout.errors import Conflict, InvalidInput, NotFound, Retry
+from rollout.plan.base import PLAN_LABEL, Json
+from rollout.plan.finding import Finding, Level
+from rollout.plan.kinds import (
+    CANARY_PLAN,
+    LEASE,
+    METRIC_TEMPLATE,
+    PLAN_DECISION,
+    PLAN_RUN,
+    Ref,
+)
+from rollout.plan.objects import CanaryPlan
+from rollout.plan.parse import from_object
+from rollout.plan.run import Phase
+from rollout.ports.cluster import guard_of
+from rollout.ports.world import World
+
+OnTurn = Callable[[RunView], None]
+LOOK: Final = 1.0
+"""Seconds between two turns at most: orders, drift and dying pods must not wait for the next gate."""
+PATIENCE: Final = 10.0
+"""Seconds between two tries at most while the API server does not answer."""
+
+
+@dataclass(slots=True)
+class Foreground:
+    """Starts, drives, orders and lists runs, with one person's rights."""
+
+    world: World
+    reconciler: Reconciler = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.reconciler = Reconciler(self.world)
+
+    async def start(self, plan: Json, *, images: Mapping[str, str], by: str) -> RunView:
+        """Apply the plan, hold the new revision, check, and create a run; or find the one that is under way.
+
+        Raises:
+            StartRefused: with the findings that forbid it.
+        """
+        parsed = _canary(plan)
+        namespace = parsed.metadata.namespace
+        stored = await apply_plan(self.world, plan)
+        mode = await hold_mode(self.world, parsed)
+        rests = await arm(self.world, parsed, mode, images) if parsed.spec.target else False
+        target = await read_revision(self.world, parsed, mode, rests=rests)
+        latest = await self.latest(namespace, parsed.metadata.name)
+        if latest is not None and not latest.state.phase.ended:
+            if latest.spec.revision.digest == target.revision.digest or latest.state.committed:
+                return latest
+            await self.drive(namespace, latest.name, lambda _: None)
+        if parsed.spec.target and target.revision.digest == target.revision.stable_digest:
+            raise StartRefused(
+                f"Deployment/{parsed.spec.target.name} asks for the version that is stable: there is nothing to try",
+                (),
+                hint="name a new image: rollout start FILE --image CONTAINER=IMAGE",
+            )
+        findings = await self.check(stored)
+        errors = [f for f in findings if f.level is Level.ERROR]
+        if errors:
+            raise StartRefused(
+                f"{len(errors)} check(s) failed", errors, hint=f"details: rollout check {parsed.metadata.name}"
+            )
+        attempt = 1 + len(await self.runs(namespace, parsed.metadata.name))
+        run = await create_run(self.world, stored, target, by, attempt)
+        return self._view(run)
+
+    async def drive(
+        self, namespace: str, run: str, on_turn: OnTurn, *, until: Callable[[RunView], bool] | None = None
+    ) -> RunView:
+        """Take turns until the run has ended, is held, or `until` says so."""
+        ref = Ref(PLAN_RUN, namespace, run)
+        lease = RunLease(self.world, namespace, run, self._view(await self._get(ref)).uid)
+        while True:
+            try:
+                await lease.hold()
+                turn = await self.reconciler.turn(ref)
+            except Retry as error:
+                await self.world.clock.sleep(min(max(error.after, 0.2), PATIENCE))
+                continue
+            on_turn(turn.view)
+            if turn.view.state.phase.ended:
+                await lease.release()
+                await self._tidy(turn.view)
+                return turn.view
+            if turn.view.state.phase is Phase.HELD or (until is not None and until(turn.view)):
+                await lease.release()
+                return turn.view
+            await self.world.clock.sleep(min(turn.wake, LOOK))
+
+    async def go_home(self, namespace: str, run: str, on_turn: OnTurn) -> RunView:
+        """Abort the run and drive it until nothing of it is left."""
+        await self.order(namespace, run, "abort", by=self.world.identity, reason="interrupted")
+        return await self.drive(namespace, run, on_turn)
+
+    async def order(
+        self,
+        namespace: str,
+        run: str,
+        verb: str,
+        *,
+        by: str,
+        reason: str,
+        full: bool = False,
+        step: int | None = None,
+    ) -> Json:
+        """Write a decision for a run."""
+        view = self._view(await self._get(Ref(PLAN_RUN, namespace, run)))
+        now = self.world.clock.now()
+        spec: Json = {"run": run, "runUid": view.uid, "verb": verb, "by": by, "reason": reason}
+        spec |= {"expires": rfc3339(now + 3600)} | ({"full": True} if full else {})
+        spec |= {} if step is None else {"step": step}
+        owner = {"apiVersion": PLAN_RUN.api_version, "kind": PLAN_RUN.name, "name": run, "uid": view.uid}
+        return await self.world.cluster.create(
+            {
+                "apiVersion": PLAN_DECISION.api_version,
+                "kind": PLAN_DECISION.name,
+                "metadata": {
+                    "name": f"{run}-{verb}-{int(now * 1000) % 10**9}",
+                    "namespace": namespace,
+                    "ownerReferences": [owner],
+                },
+                "spec": spec,
+            }
+        )
+
+    async def latest(self, namespace: str, plan: str) -> RunView | None:
+        """The newest run of a plan, or the run of this name."""
+        runs = await self.runs(namespace, plan)
+        if runs:
+            return runs[0]
+        run = await self.world.cluster.get(Ref(PLAN_RUN, namespace, plan))
+        return None if run is None else self._view(run)
+
+    async def runs(self, namespace: str, plan: str | None = None) -> list[RunView]:
+        """All runs (of a plan), the newest first."""
+        labels = None if plan is None else {PLAN_LABEL: plan[:63]}
+        found = await self.world.cluster.list(PLAN_RUN, namespace, labels)
+        found.sort(key=lambda r: (r["metadata"]["creationTimestamp"], r["spec"]["attempt"]), reverse=True)
+        return [self._view(run) for run in found]
+
+    async def plans(self, namespace: str) -> list[Json]:
+        """All plans of a namespace; of all when it is empty."""
+        return await self.world.cluster.list(CANARY_PLAN, namespace)
+
+    async def check(self, plan: Json) -> list[Finding]:
+        """The preflight of a plan."""
+        return await checks.preflight(self.world, plan)
+
+    async def engine_alive(self, view: RunView) -> bool:
+        """Whether somebody drives the run."""
+        lease = await self.world.cluster.get(Ref(LEASE, view.namespace, view.name))
+        return lease is not None and alive(lease, self.world.clock.now())
+
+    async def crds_missing(self) -> list[str]:
+        """Kinds of ours that the API server does not know."""
+        kinds = (CANARY_PLAN, PLAN_RUN, PLAN_DECISION, METRIC_TEMPLATE)
+        return [k.name for k in kinds if not await self.world.cluster.serves(k)]
+
+    async def _tidy(self, view: RunView) -> None:
+        """Keep as many ended runs as the plan says."""
+        plan = await self.world.cluster.get(Ref(CANARY_PLAN, view.namespace, view.spec.plan))
+        if plan is None:
+            return
+        ended = [r for r in await self.runs(view.namespace, view.spec.plan) if r.state.phase.ended]
+        for old in ended[_canary(plan).spec.history :]:
+            ref = Ref(PLAN_RUN, old.namespace, old.name)
+            found = await self.world.cluster.get(ref)
+            if found is not None:
+                await self._discard(ref, found)
+
+    async def _discard(self, ref: Ref, found: Json) -> None:
+        try:
+            await self.world.cluster.delete(ref, guard_of(found))
+        except (Conflict, NotFound):
+            return
+
+    async def _get(self, ref: Ref) -> Json:
+        run = await self.world.cluster.get(ref)
+        if run is None:
+            raise NotFound(f"{ref} does not exist", hint=f"list runs: kubectl get prun -n {ref.namespace}")
+        return run
+
+    def _view(self, run: Json) -> RunView:
+        record = parse(self.world.cluster, self.world.clock, run)
+        meta = run["metadata"]
+        now = self.world.clock.now()
+        return RunView(meta["namespace"], meta["name"], meta["uid"], record.spec, record.state, now)
+
+
+def _canary(plan: Json) -> CanaryPlan:
+    parsed = from_object(plan)
+    if not isinstance(parsed, CanaryPlan):
+        raise InvalidInput(f"a {plan.get('kind')} is not a plan", hint="give a CanaryPlan")
+    return parsed

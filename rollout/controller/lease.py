@@ -1,0 +1,106 @@
+"""The lease of a run: who drives it.  A courtesy to people and engines; safety comes from guarded writes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from rollout.errors import AlreadyExists, Conflict, NotFound, Terminal
+from rollout.observe.orders import epoch
+from rollout.plan.base import RUN_LABEL, Json
+from rollout.plan.kinds import LEASE, PLAN_RUN, Ref
+from rollout.ports.cluster import guard_of
+from rollout.ports.world import World
+
+DURATION: Final = 15
+"""Seconds after its last renewal that a lease is somebody else's for the taking."""
+RENEW: Final = 5.0
+"""Seconds between renewals."""
+
+
+class DrivenElsewhere(Terminal):
+    """Another engine drives the run."""
+
+
+def micro_time(moment: float) -> str:
+    """A time as Kubernetes' MicroTime: always six digits."""
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+@dataclass(slots=True)
+class RunLease:
+    """Our hold on one run."""
+
+    world: World
+    namespace: str
+    run: str
+    uid: str
+    renewed: float = 0.0
+
+    @property
+    def ref(self) -> Ref:
+        """The Lease object; it has the run's name."""
+        return Ref(LEASE, self.namespace, self.run)
+
+    async def hold(self) -> None:
+        """Take the lease, or renew it when that is due.
+
+        Raises:
+            DrivenElsewhere: somebody else holds it and is alive.
+        """
+        now = self.world.clock.now()
+        if now - self.renewed < RENEW:
+            return
+        found = await self.world.cluster.get(self.ref)
+        try:
+            if found is None:
+                await self.world.cluster.create(self._object(now))
+            else:
+                await self._take(found, now)
+        except (AlreadyExists, Conflict) as error:
+            raise DrivenElsewhere(
+                f"another engine has just taken {self.run}", hint="follow it: rollout watch"
+            ) from error
+        self.renewed = now
+
+    async def _take(self, found: Json, now: float) -> None:
+        holder = found["spec"].get("holderIdentity", "")
+        if holder != self.world.identity and alive(found, now):
+            raise DrivenElsewhere(f"{self.run} is driven by {holder}", hint="follow it: rollout watch")
+        spec = self._object(now)["spec"]
+        await self.world.cluster.patch(self.ref, [{"op": "replace", "path": "/spec", "value": spec}], guard_of(found))
+
+    async def release(self) -> None:
+        """Give it up: the object goes away."""
+        found = await self.world.cluster.get(self.ref)
+        if found is not None and found["spec"].get("holderIdentity") == self.world.identity:
+            try:
+                await self.world.cluster.delete(self.ref, guard_of(found))
+            except (NotFound, Conflict):
+                return
+
+    def _object(self, now: float) -> Json:
+        owner = {"apiVersion": PLAN_RUN.api_version, "kind": PLAN_RUN.name, "name": self.run, "uid": self.uid}
+        return {
+            "apiVersion": LEASE.api_version,
+            "kind": LEASE.name,
+            "metadata": {
+                "name": self.run,
+                "namespace": self.namespace,
+                "labels": {RUN_LABEL: self.run},
+                "ownerReferences": [owner],
+            },
+            "spec": {
+                "holderIdentity": self.world.identity,
+                "leaseDurationSeconds": DURATION,
+                "renewTime": micro_time(now),
+            },
+        }
+
+
+def alive(lease: Json, now: float) -> bool:
+    """Whether the lease's holder has renewed it in time."""
+    spec = lease["spec"]
+    renewed = spec.get("renewTime")
+    return bool(renewed) and now - epoch(renewed) <= spec.get("leaseDurationSeconds", DURATION)

@@ -1,0 +1,94 @@
+"""The run's record: the one place where a run's state is read and written.
+
+A write is guarded by the version that was read: of two engines only one can go on.  What is not worth a write (a look
+that changed no verdict) stays in memory until something is, or a minute has passed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from rollout.controller.status import run_status
+from rollout.errors import NotFound
+from rollout.plan.base import Json
+from rollout.plan.kinds import PLAN_RUN, Ref
+from rollout.plan.run import RUN_SPEC, STATE, GateState, RunSpec, State
+from rollout.ports.clock import Clock
+from rollout.ports.cluster import Cluster, guard_of
+
+HEARTBEAT: Final = 60.0
+"""Seconds after which a state that changed only in its looks is written all the same."""
+FINALIZER: Final = "meshrollout.dev/home"
+"""Keeps a run until its traffic is home and nothing of it is left."""
+
+
+@dataclass(slots=True)
+class Record:
+    """A run as it was last read or written."""
+
+    cluster: Cluster
+    clock: Clock
+    run: Json
+    spec: RunSpec
+    state: State
+    written: float = field(default=0.0)
+
+    @property
+    def ref(self) -> Ref:
+        """The run's name."""
+        meta = self.run["metadata"]
+        return Ref(PLAN_RUN, meta["namespace"], meta["name"])
+
+    @property
+    def uid(self) -> str:
+        """The run's UID."""
+        return str(self.run["metadata"]["uid"])
+
+    async def save(self, state: State) -> None:
+        """Write the state now."""
+        now = self.clock.now()
+        status = run_status(self.run, self.spec, state, now)
+        self.run = await self.cluster.put_status(self.ref, status, guard_of(self.run))
+        self.state, self.written = state, now
+
+    async def keep(self, state: State) -> None:
+        """Write the state if it is worth it; remember it anyway."""
+        if material(state) != material(self.state) or self.clock.now() - self.written >= HEARTBEAT:
+            await self.save(state)
+        self.state = state
+
+    async def let_go(self) -> None:
+        """Take the finalizer off: the run is over."""
+        rest = [f for f in self.run["metadata"].get("finalizers", []) if f != FINALIZER]
+        if len(rest) != len(self.run["metadata"].get("finalizers", [])):
+            ops = [{"op": "replace", "path": "/metadata/finalizers", "value": rest}]
+            self.run = await self.cluster.patch(self.ref, ops, guard_of(self.run))
+
+
+def material(state: State) -> State:
+    """What is worth a write: everything but how far the counters are, and looks without a new verdict."""
+    gates = {
+        name: GateState(looks=tuple(replace(x, at=0.0, value=None, text="") for x in gate.looks[-1:]))
+        for name, gate in state.gates.items()
+    }
+    return replace(state, gates=gates)
+
+
+def parse(cluster: Cluster, clock: Clock, run: Json) -> Record:
+    """The record in a raw PlanRun."""
+    stored = (run.get("status") or {}).get("state") or {}
+    return Record(cluster, clock, run, RUN_SPEC.validate_python(run["spec"]), STATE.validate_python(stored))
+
+
+async def load(cluster: Cluster, clock: Clock, ref: Ref, known: Record | None = None) -> Record:
+    """The run as it is now; what is only in memory is kept while nobody else wrote.
+
+    Raises:
+        NotFound: there is no such run.
+    """
+    run = await cluster.get(ref)
+    if run is None:
+        raise NotFound(f"{ref} does not exist")
+    same = known is not None and known.run["metadata"]["resourceVersion"] == run["metadata"]["resourceVersion"]
+    return known if known is not None and same and known.uid == run["metadata"]["uid"] else parse(cluster, clock, run)

@@ -1,0 +1,217 @@
+"""How a run comes to be: plan applied, new revision held, checks clean, program compiled, PlanRun created."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from rollout.controller.record import FINALIZER
+from rollout.errors import AlreadyExists, Forbidden, InvalidInput, NotFound, Terminal, Unsupported
+from rollout.observe.observer import read_target
+from rollout.observe.templates import images
+from rollout.observe.workload import full_size
+from rollout.plan.base import HELD, HOLD_LABEL, PLAN_LABEL, Json
+from rollout.plan.finding import Finding
+from rollout.plan.kinds import CANARY_PLAN, DEPLOYMENT, METRIC_TEMPLATE, MUTATING_BINDING, PLAN_RUN, Ref, ref_of
+from rollout.plan.objects import CanaryPlan
+from rollout.plan.parse import from_object
+from rollout.plan.program import Conclude, Program, Release
+from rollout.plan.run import Revision, RunSpec, dump_spec
+from rollout.plan.strategy import Facts
+from rollout.ports.cluster import guard_of
+from rollout.ports.world import World
+
+HOLD_POLICY = "rollout-hold"
+"""Name of the admission policy and of its binding."""
+_NAME_ROOM = 46
+"""So much of a plan's name fits into its runs' names, which are label values (63)."""
+
+
+class StartRefused(Terminal):
+    """Starting would be unsafe; `findings` say why."""
+
+    def __init__(self, message: str, findings: Sequence[Finding], *, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.findings = tuple(findings)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The target as it stands before a run."""
+
+    deployment: Json | None
+    revision: Revision
+    hold_mode: Literal["policy", "paused"]
+    recent: tuple[str, ...] = ()
+    """Digests of the older revisions that still have a ReplicaSet, newest first."""
+    restart_only: bool = False
+
+
+async def apply_plan(world: World, plan: Json) -> Json:
+    """Create the plan, or bring the stored one's spec up to the given one."""
+    ref = ref_of(plan)
+    found = await world.cluster.get(ref)
+    if found is None:
+        return await world.cluster.create({k: v for k, v in plan.items() if k != "status"})
+    wanted = await world.cluster.patch(
+        ref, [{"op": "replace", "path": "/spec", "value": plan["spec"]}], guard_of(found), dry_run=True
+    )
+    if wanted["spec"] == found["spec"]:
+        return found
+    ops = [{"op": "replace", "path": "/spec", "value": plan["spec"]}]
+    return await world.cluster.patch(ref, ops, guard_of(found))
+
+
+async def hold_mode(world: World, plan: CanaryPlan) -> Literal["policy", "paused"]:
+    """How new revisions are held here: what the plan says, or for `auto` the policy where it is installed."""
+    if plan.spec.hold.mode != "auto":
+        return plan.spec.hold.mode
+    try:
+        bound = await world.cluster.get(Ref(MUTATING_BINDING, "", HOLD_POLICY))
+    except (Forbidden, Unsupported):
+        return "paused"
+    return "policy" if bound is not None else "paused"
+
+
+async def arm(world: World, plan: CanaryPlan, mode: str, wanted: Mapping[str, str]) -> bool:
+    """Set the images, held in the same write; label the Deployment first where the policy holds.
+
+    Returns whether the Deployment rested paused before.
+    """
+    namespace, name = plan.metadata.namespace, plan.spec.target.name if plan.spec.target else ""
+    deployment = await world.cluster.get(Ref(DEPLOYMENT, namespace, name))
+    if deployment is None:
+        raise NotFound(
+            f"Deployment/{name} in {namespace} does not exist", hint="create it, or correct spec.target.name"
+        )
+    notes = deployment["metadata"].get("annotations") or {}
+    rests = bool(deployment["spec"].get("paused")) and notes.get(HELD) != "true"
+    labels = deployment["metadata"].get("labels") or {}
+    if mode == "policy" and HOLD_LABEL not in labels:
+        ops: list[Json] = [] if labels else [{"op": "add", "path": "/metadata/labels", "value": {}}]
+        ops.append({"op": "add", "path": f"/metadata/labels/{_escape(HOLD_LABEL)}", "value": plan.metadata.name[:63]})
+        deployment = await world.cluster.patch(ref_of(deployment), ops, guard_of(deployment))
+    ops = _image_ops(deployment, wanted)
+    if ops:
+        await world.cluster.patch(ref_of(deployment), ops, guard_of(deployment))
+    return rests
+
+
+def _image_ops(deployment: Json, wanted: Mapping[str, str]) -> list[Json]:
+    """The images that differ, with `paused` and the held mark in the same write: there is no moment to race for."""
+    containers = deployment["spec"]["template"]["spec"]["containers"]
+    index = {c["name"]: i for i, c in enumerate(containers)}
+    unknown = [name for name in wanted if name not in index]
+    if unknown:
+        raise InvalidInput(f"no container {unknown[0]!r}", where="--image", hint=f"containers: {', '.join(index)}")
+    base = "/spec/template/spec/containers"
+    ops: list[Json] = [
+        {"op": "replace", "path": f"{base}/{index[name]}/image", "value": image}
+        for name, image in wanted.items()
+        if containers[index[name]].get("image") != image
+    ]
+    if ops and not deployment["spec"].get("paused"):
+        ops.append({"op": "add", "path": "/spec/paused", "value": True})
+        if not deployment["metadata"].get("annotations"):
+            ops.append({"op": "add", "path": "/metadata/annotations", "value": {}})
+        ops.append({"op": "add", "path": f"/metadata/annotations/{_escape(HELD)}", "value": "true"})
+    return ops
+
+
+def _escape(key: str) -> str:
+    return key.replace("~", "~0").replace("/", "~1")
+
+
+async def read_revision(world: World, plan: CanaryPlan, mode: Literal["policy", "paused"], *, rests: bool) -> Target:
+    """Which version would be tried against which."""
+    if plan.spec.target is None:
+        return Target(None, Revision(), mode)
+    deployment, sets, work = await read_target(world, plan.metadata.namespace, plan.spec.target.name)
+    if deployment is None or work is None:
+        name = plan.spec.target.name
+        raise NotFound(
+            f"Deployment/{name} in {plan.metadata.namespace} does not exist", hint="correct spec.target.name"
+        )
+    stable = full_size(sets)
+    if stable is None:
+        raise StartRefused(
+            f"Deployment/{plan.spec.target.name} is in mid-roll: several ReplicaSets have pods, or none",
+            (),
+            hint="wait until it has rolled, then start again",
+        )
+    view = next(rs for rs in work.replica_sets if rs.hash == stable["metadata"]["labels"]["pod-template-hash"])
+    revision = Revision(
+        workload_uid=work.uid,
+        stable_hash=view.hash,
+        stable_digest=view.digest,
+        digest=work.digest,
+        rests_paused=rests,
+        stable_images=images(stable["spec"]["template"]),
+        images=images(deployment["spec"]["template"]),
+    )
+    older = tuple(rs.digest for rs in work.replica_sets if rs.hash != view.hash)
+    return Target(deployment, revision, mode, older, work.restart_only)
+
+
+async def create_run(world: World, plan: Json, target: Target, by: str, attempt: int) -> Json:
+    """Compile the plan and store the run, with its finalizer."""
+    parsed = from_object(plan)
+    if not isinstance(parsed, CanaryPlan):
+        raise InvalidInput(f"{plan['kind']} cannot be started", where=str(ref_of(plan)))
+    meta = plan["metadata"]
+    digest = target.revision.digest or f"g{meta.get('generation', 1)}"
+    while True:
+        name = f"{meta['name'][:_NAME_ROOM].rstrip('-.')}-{digest[:5]}-{attempt}"
+        program = await compile_plan(world, parsed, name, target)
+        spec = RunSpec(meta["name"], meta["uid"], meta.get("generation", 1), attempt, program, target.revision, by)
+        try:
+            return await world.cluster.create(_run_object(plan, name, spec))
+        except AlreadyExists:
+            attempt += 1
+
+
+async def compile_plan(world: World, plan: CanaryPlan, run: str, target: Target) -> Program:
+    """The program for one run; only the promotion when the version needs no proof (rollback window, restart)."""
+    templates = await world.cluster.list(METRIC_TEMPLATE, plan.metadata.namespace)
+    known = {t["metadata"]["name"]: from_object(t).spec for t in templates}
+    facts = Facts(run, target.revision.stable_hash, target.hold_mode, known)  # type: ignore[arg-type]  # kinds were listed
+    program = world.strategies[plan.spec.strategy].compile(plan, facts)
+    window = target.recent[: plan.spec.rollback_window.revisions]
+    known_good = target.revision.digest in window
+    restart = target.restart_only and plan.spec.restarts == "follow"
+    return without_proof(program) if known_good or restart else program
+
+
+def without_proof(program: Program) -> Program:
+    """Release and conclude only: what ran recently, or only restarts, has proved itself."""
+    steps = []
+    for step in program.steps:
+        if any(isinstance(i, Release) for i in step.instructions):
+            steps.append(replace(step, instructions=(Release("native"),)))
+        elif any(isinstance(i, Conclude) for i in step.instructions):
+            steps.append(step)
+    return replace(program, steps=tuple(steps))
+
+
+def _run_object(plan: Json, name: str, spec: RunSpec) -> Json:
+    meta = plan["metadata"]
+    return {
+        "apiVersion": PLAN_RUN.api_version,
+        "kind": PLAN_RUN.name,
+        "metadata": {
+            "name": name,
+            "namespace": meta["namespace"],
+            "labels": {PLAN_LABEL: meta["name"][:63]},
+            "finalizers": [FINALIZER],
+            "ownerReferences": [
+                {
+                    "apiVersion": CANARY_PLAN.api_version,
+                    "kind": CANARY_PLAN.name,
+                    "name": meta["name"],
+                    "uid": meta["uid"],
+                }
+            ],
+        },
+        "spec": dump_spec(spec),
+    }

@@ -1,0 +1,105 @@
+"""Status as people and tools read it, derived from the engine's state: conditions by kstatus, short printable fields.
+
+Ready, and the abnormal-true Reconciling and Stalled; the phase decides which (the table of the README):
+running is Ready=False with Reconciling=True; succeeded is Ready=True; ended badly or waiting for a person after a
+failure is Ready=False with Stalled=True.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from rollout.plan.base import Json
+from rollout.plan.run import Phase, RunSpec, State, dump_state
+
+_STALLED: Final = frozenset({Phase.ROLLED_BACK, Phase.ABORTED, Phase.HELD})
+_READY: Final = frozenset({Phase.SUCCEEDED, Phase.SUPERSEDED})
+
+
+def rfc3339(moment: float) -> str:
+    """A time as Kubernetes writes it."""
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def conditions(state: State, generation: int, before: list[Json], now: float) -> list[Json]:
+    """Ready, Reconciling, Stalled and the domain conditions; a time moves only when the status does."""
+    reason = state.reason or str(state.phase)
+    message = state.message[:1024]
+    wanted: dict[str, bool] = {"Ready": state.phase in _READY}
+    if state.phase in _STALLED:
+        wanted["Stalled"] = True
+    elif state.phase not in _READY:
+        wanted["Reconciling"] = True
+    if state.phase is Phase.AWAITING_APPROVAL:
+        wanted["AwaitingApproval"] = True
+    if state.phase is Phase.ROLLED_BACK:
+        wanted["RolledBack"] = True
+    old = {c["type"]: c for c in before}
+    return [
+        _condition(kind, str(is_true), reason, message, generation, old.get(kind), now)
+        for kind, is_true in wanted.items()
+    ]
+
+
+def _condition(
+    kind: str,
+    status: str,
+    reason: str,
+    message: str,
+    generation: int,
+    old: Json | None,
+    now: float,
+) -> Json:
+    unchanged = old is not None and old["status"] == status
+    return {
+        "type": kind,
+        "status": status,
+        "reason": reason,
+        "message": message,
+        "observedGeneration": generation,
+        "lastTransitionTime": old["lastTransitionTime"] if old is not None and unchanged else rfc3339(now),
+    }
+
+
+def step_text(spec: RunSpec, state: State) -> str:
+    """`3/6`, as the printer column shows it."""
+    return f"{min(state.step + 1, len(spec.program.steps))}/{len(spec.program.steps)}"
+
+
+def run_status(run: Json, spec: RunSpec, state: State, now: float) -> Json:
+    """The whole status of a PlanRun."""
+    generation = run["metadata"].get("generation", 1)
+    before = (run.get("status") or {}).get("conditions", [])
+    status: dict[str, Any] = {
+        "observedGeneration": generation,
+        "phase": str(state.phase),
+        "step": step_text(spec, state),
+        "weight": state.weight,
+        "reason": state.reason,
+        "message": state.message[:1024],
+        "conditions": conditions(state, generation, before, now),
+        "state": dump_state(state),
+    }
+    if state.started:
+        status["startedAt"] = rfc3339(state.started)
+    if state.ended is not None:
+        status["endedAt"] = rfc3339(state.ended)
+        status["outcome"] = str(state.phase)
+    return status
+
+
+def plan_status(plan: Json, run: str, spec: RunSpec, state: State, now: float) -> Json:
+    """The status of the plan that a run belongs to."""
+    generation = plan["metadata"].get("generation", 1)
+    before = (plan.get("status") or {}).get("conditions", [])
+    return {
+        "observedGeneration": generation,
+        "phase": str(state.phase),
+        "step": step_text(spec, state),
+        "weight": state.weight,
+        "run": run,
+        "reason": state.reason,
+        "message": state.message[:1024],
+        "conditions": conditions(state, generation, before, now),
+    }

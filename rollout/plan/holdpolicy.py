@@ -1,0 +1,99 @@
+"""The hold policy: CEL inside the API server that keeps every new revision of a labelled Deployment from rolling.
+
+It pauses the Deployment in the very write that changes its pod template, and keeps it paused against re-apply,
+replace without our metadata, `kubectl rollout resume` and a dropped label.  Only a release frees it: a new value of
+the release annotation, by somebody whom RBAC allows the verb `release` on canaryplans.
+
+Three rules that are easy to get wrong: the conditions sit in the mutation and not in matchConditions (a policy that
+did not match is not invoked again after another webhook edits the template); a created Deployment always starts
+(first installation and restore from backup must not end without pods); a pause or a restart by the user, without
+another change of the template, is the user's own.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from rollout.plan.base import GROUP, HELD, HOLD_LABEL, RELEASE, Json
+from rollout.plan.kinds import MUTATING_BINDING, MUTATING_POLICY
+
+NAME: Final = "rollout-hold"
+_RESTART: Final = "kubectl.kubernetes.io/restartedAt"
+
+
+def _variables() -> list[Json]:
+    note = "{0} == null ? {1} : {0}.metadata.?annotations[?'{2}'].orValue('')"
+    return [
+        {"name": "before", "expression": note.format("oldObject", "''", RELEASE)},
+        {"name": "after", "expression": f"object.metadata.?annotations[?'{RELEASE}'].orValue('')"},
+        {
+            "name": "released",
+            "expression": "variables.after != '' && variables.after != variables.before && "
+            f"authorizer.group('{GROUP}').resource('canaryplans')"
+            ".namespace(object.metadata.namespace).check('release').allowed()",
+        },
+        {
+            "name": "oldNotes",
+            "expression": "oldObject == null ? {} : oldObject.spec.template.metadata.?annotations.orValue({})",
+        },
+        {"name": "newNotes", "expression": "object.spec.template.metadata.?annotations.orValue({})"},
+        {
+            "name": "sameTemplate",
+            "expression": "oldObject != null && object.spec.template.spec == oldObject.spec.template.spec && "
+            "object.spec.template.metadata.?labels.orValue({}) == oldObject.spec.template.metadata.?labels.orValue({}) && "
+            f"variables.newNotes.all(k, k == '{_RESTART}' || "
+            "(k in variables.oldNotes && variables.oldNotes[k] == variables.newNotes[k])) && "
+            f"variables.oldNotes.all(k, k == '{_RESTART}' || k in variables.newNotes)",
+        },
+        {"name": "wasHeld", "expression": f"{note.format('oldObject', 'false', HELD)} == 'true'"},
+        {
+            "name": "label",
+            "expression": f"oldObject == null ? '' : oldObject.metadata.?labels[?'{HOLD_LABEL}'].orValue('')",
+        },
+    ]
+
+
+def _mutation() -> str:
+    label = f"{{'{HOLD_LABEL}': variables.label != '' ? variables.label : object.metadata.labels['{HOLD_LABEL}']}}"
+    return (
+        "oldObject == null ? Object{spec: Object.spec{paused: false}} : "
+        "variables.released ? Object{} : "
+        "(!variables.sameTemplate || variables.wasHeld) ? "
+        f"Object{{metadata: Object.metadata{{labels: {label}, annotations: {{'{HELD}': 'true'}}}}, "
+        "spec: Object.spec{paused: true}} : "
+        f"variables.label != '' ? Object{{metadata: Object.metadata{{labels: {{'{HOLD_LABEL}': variables.label}}}}}} : "
+        "Object{}"
+    )
+
+
+def documents() -> list[Json]:
+    """The policy and its binding."""
+    policy: dict[str, Any] = {
+        "apiVersion": MUTATING_POLICY.api_version,
+        "kind": MUTATING_POLICY.name,
+        "metadata": {"name": NAME},
+        "spec": {
+            "matchConstraints": {
+                "resourceRules": [
+                    {
+                        "apiGroups": ["apps"],
+                        "apiVersions": ["v1"],
+                        "operations": ["CREATE", "UPDATE"],
+                        "resources": ["deployments"],
+                    }
+                ],
+                "objectSelector": {"matchExpressions": [{"key": HOLD_LABEL, "operator": "Exists"}]},
+            },
+            "failurePolicy": "Fail",
+            "reinvocationPolicy": "IfNeeded",
+            "variables": _variables(),
+            "mutations": [{"patchType": "ApplyConfiguration", "applyConfiguration": {"expression": _mutation()}}],
+        },
+    }
+    binding: Json = {
+        "apiVersion": MUTATING_BINDING.api_version,
+        "kind": MUTATING_BINDING.name,
+        "metadata": {"name": NAME},
+        "spec": {"policyName": NAME},
+    }
+    return [policy, binding]

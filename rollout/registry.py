@@ -1,0 +1,24 @@
+"""Finds plug-ins by entry point: strategies and routers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.metadata import entry_points
+from typing import Any
+
+from rollout.plan.strategy import Strategy
+from rollout.ports.router import Router
+
+
+def _load(group: str) -> dict[str, Any]:
+    return {point.name: point.load()() for point in entry_points(group=group)}
+
+
+def strategies() -> Mapping[str, Strategy]:
+    """Every installed strategy by name."""
+    return _load("rollout.strategies")
+
+
+def routers() -> Mapping[str, Router]:
+    """Every installed router by name."""
+    return _load("rollout.routers")
