@@ -43,6 +43,12 @@ class Provider(Model):
             "a provider has either bearer or basic, not both",
             lambda it: it.bearer is None or it.basic is None,
         ),
+        Rule(
+            "RO142",
+            "!has(self.headers) || !self.headers.exists(name, name.lowerAscii() == 'authorization')",
+            "a header holds no credentials: use basic or bearer instead of Authorization, they name a Secret",
+            lambda it: all(name.lower() != "authorization" for name in it.headers),
+        ),
     )
 
     address: Annotated[str, Field(pattern=r"^https?://", max_length=1024)]

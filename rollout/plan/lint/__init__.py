@@ -1,0 +1,72 @@
+"""Lint: numbered rules about plans that can be read but will not do what their author wants.
+
+One module per group of rules; a rule is a small function from a plan to the places that break it.  Codes are stable:
+`RO10x` steps and weights, `RO11x` reading, `RO12x` timing, `RO13x` and `RO14x` gates and metrics, `RO15x` and `RO16x`
+the plan as a whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Final
+
+from rollout.plan.base import Model
+from rollout.plan.canary import CanarySpec, Linear, Step, TrafficOnly
+from rollout.plan.finding import Finding, Level
+from rollout.plan.gate import Provider, Threshold
+from rollout.plan.lint import gates, timing, weights, whole
+from rollout.plan.lint.rule import Known, LintRule, Subject, registered
+from rollout.plan.located import Located
+from rollout.plan.mistakes import READING
+from rollout.plan.objects import CanaryPlan, MetricTemplate
+
+__all__ = ["GROUPS", "Known", "LintRule", "lint", "rules"]
+
+GROUPS: Final = (weights, timing, gates, whole)
+"""The modules of rules."""
+_MODELS: Final[tuple[type[Model], ...]] = (CanarySpec, Step, Linear, TrafficOnly, Threshold, Provider)
+"""The models with rules of their own, which reading a file and the API server enforce."""
+
+
+def rules() -> tuple[LintRule, ...]:
+    """All rules by code: those of reading, those of the models, and those of lint."""
+    reading = [LintRule(code, Level.ERROR, text[0].upper() + text[1:]) for code, text in READING.items()]
+    models = [
+        LintRule(rule.code, Level.ERROR, rule.message[0].upper() + rule.message[1:])
+        for model in _MODELS
+        for rule in model.rules
+    ]
+    return tuple(sorted((*reading, *models, *registered()), key=lambda rule: rule.code))
+
+
+def lint(documents: Sequence[Located], known: Known | None = None) -> tuple[Finding, ...]:
+    """Everything that is wrong or doubtful about the plans among the documents, in the order they are written.
+
+    MetricTemplates among the documents count as known templates of their namespace.
+    """
+    known = known or Known()
+    return tuple(
+        finding
+        for located in documents
+        if isinstance(located.document, CanaryPlan)
+        for finding in _findings(located, located.document, _with_templates(known, documents, located.document))
+    )
+
+
+def _with_templates(known: Known, documents: Sequence[Located], plan: CanaryPlan) -> Known:
+    here = {
+        located.document.metadata.name: located.document.spec
+        for located in documents
+        if isinstance(located.document, MetricTemplate)
+        and located.document.metadata.namespace == plan.metadata.namespace
+    }
+    return replace(known, templates={**(known.templates or {}), **here}) if here else known
+
+
+def _findings(located: Located, plan: CanaryPlan, known: Known) -> Iterator[Finding]:
+    subject = Subject(plan, known)
+    for rule in registered():
+        assert rule.check is not None, "registered rules have a check"
+        for hit in rule.check(subject):
+            yield located.place.finding(rule.code, rule.level, hit.path, hit.message, hit.fix or rule.fix)

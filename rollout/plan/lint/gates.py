@@ -1,0 +1,125 @@
+"""RO13x and RO14x: gates, their limits and their sources."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from rollout.plan.base import number, seconds
+from rollout.plan.finding import Level
+from rollout.plan.gate import Gate
+from rollout.plan.lint.rule import Hit, Subject, rule
+
+EDGES_MS: Final = (
+    *(0.5, 1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000, 60_000),
+    *(300_000, 600_000, 1_800_000, 3_600_000),
+)
+"""The buckets of Istio's request duration histogram, milliseconds, unless an installation changes them."""
+VARIABLES: Final = frozenset({"namespace", "workload", "candidate", "service", "window"})
+"""What every query may name as `${...}`."""
+
+
+def written_gates(subject: Subject) -> Iterator[tuple[str, Gate]]:
+    """Every gate with its path, each once, also when many steps share it."""
+    lists = {step.gates_path: step.gates for step in subject.steps}
+    lists["spec.analysis.gates"] = subject.spec.analysis.gates
+    for path, gates in lists.items():
+        yield from ((f"{path}[{index}]", gate) for index, gate in enumerate(gates))
+
+
+@rule("RO133", Level.WARNING, "Nothing judges the new version", "add gates, at least metric success")
+def no_gates(subject: Subject) -> Iterator[Hit]:
+    """No step has a gate that decides."""
+    if not any(not gate.observe_only for step in subject.steps for gate in step.gates):
+        yield Hit("spec", "no step has a gate that decides: only broken pods and people can stop the run")
+
+
+@rule("RO134", Level.ERROR, "A gate has no limit", "give it min or max")
+def no_limit(subject: Subject) -> Iterator[Hit]:
+    """Neither min nor max."""
+    for path, gate in written_gates(subject):
+        if gate.min is None and gate.max is None:
+            yield Hit(path, f"gate {gate.name} has neither min nor max, so it never fails")
+
+
+@rule("RO135", Level.ERROR, "Two gates of a step have the same name", "rename one")
+def duplicate_gate_names(subject: Subject) -> Iterator[Hit]:
+    """Gates are remembered by their names."""
+    seen: set[tuple[str, str]] = set()
+    for path, gate in written_gates(subject):
+        key = (path.rpartition("[")[0], gate.name)
+        if key in seen:
+            yield Hit(f"{path}.name", f"{gate.name} is the name of an earlier gate of this step")
+        seen.add(key)
+
+
+@rule("RO136", Level.ERROR, "A limit of a share is over 1, or no share at all", "shares are 0 to 1, or percents")
+def share_out_of_range(subject: Subject) -> Iterator[Hit]:
+    """`min: 99` where 99 % was meant."""
+    for path, gate in written_gates(subject):
+        for field, limit in (("min", gate.min), ("max", gate.max)):
+            if gate.metric is None or limit is None or 0 <= number(limit) <= 1:
+                continue
+            meant = f"did you mean {limit:g}%?" if not isinstance(limit, str) and 1 < limit <= 100 else ""
+            said = f"{limit if isinstance(limit, str) else f'{limit:g}'} is no share between 0 and 1"
+            yield Hit(f"{path}.{field}", said, meant)
+
+
+@rule("RO137", Level.ERROR, "The limit is on the wrong side", "success needs min, slow needs max")
+def wrong_side(subject: Subject) -> Iterator[Hit]:
+    """A gate that fails when things get better."""
+    for path, gate in written_gates(subject):
+        if gate.metric == "success" and gate.min is None and gate.max is not None:
+            yield Hit(f"{path}.max", f"gate {gate.name} fails when more requests succeed", "did you mean min?")
+        if gate.metric == "slow" and gate.max is None and gate.min is not None:
+            yield Hit(f"{path}.min", f"gate {gate.name} fails when fewer requests are slow", "did you mean max?")
+
+
+@rule("RO138", Level.ERROR, "min is over max: every look fails", "exchange them")
+def empty_range(subject: Subject) -> Iterator[Hit]:
+    """No value can pass."""
+    for path, gate in written_gates(subject):
+        if gate.min is not None and gate.max is not None and number(gate.min) > number(gate.max):
+            yield Hit(f"{path}.min", f"{gate.min} is over max, {gate.max}")
+
+
+@rule("RO139", Level.WARNING, "slowerThan is no bucket edge of the histogram", "use an edge")
+def no_bucket_edge(subject: Subject) -> Iterator[Hit]:
+    """A latency that the histogram cannot tell exactly; the next edge at or above it is used."""
+    if subject.spec.analysis.labels.latency != "istio_request_duration_milliseconds_bucket":
+        return
+    for path, gate in written_gates(subject):
+        if gate.slower_than is None:
+            continue
+        wanted = round(seconds(gate.slower_than) * 1000, 6)
+        if wanted in EDGES_MS:
+            continue
+        edge = next((edge for edge in EDGES_MS if edge >= wanted), None)
+        used = f"the next edge, {edge:g}ms, is used" if edge else "it is over the last edge: nothing counts as slow"
+        yield Hit(f"{path}.slowerThan", f"{gate.slower_than} is no default bucket edge of Istio: {used}")
+
+
+@rule("RO143", Level.WARNING, "One request can decide", "leave minRequests at 20, or more")
+def no_minimum(subject: Subject) -> Iterator[Hit]:
+    """`minRequests: 0` for a metric that counts requests."""
+    for path, gate in written_gates(subject):
+        if gate.metric is not None and gate.min_requests == 0:
+            yield Hit(f"{path}.minRequests", f"gate {gate.name} is judged even by a single request")
+
+
+@rule("RO144", Level.ERROR, "There is no such MetricTemplate", "create it in the plan's namespace")
+def unknown_template(subject: Subject) -> Iterator[Hit]:
+    """Only where the namespace's templates are known."""
+    known = subject.known.templates
+    for path, gate in written_gates(subject):
+        if known is not None and gate.template is not None and gate.template not in known:
+            there = f"there are: {', '.join(sorted(known))}" if known else ""
+            yield Hit(f"{path}.template", f"there is no MetricTemplate {gate.template}", there)
+
+
+@rule("RO145", Level.ERROR, "A variable has the name of a built-in one", "choose another name")
+def hidden_variable(subject: Subject) -> Iterator[Hit]:
+    """The built-in value would win."""
+    for path, gate in written_gates(subject):
+        for name in sorted(gate.variables.keys() & VARIABLES):
+            yield Hit(f"{path}.variables.{name}", f"${{{name}}} is built in")

@@ -1,0 +1,112 @@
+"""RO15x and RO16x: the plan as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from rollout.plan.base import seconds
+from rollout.plan.finding import Level
+from rollout.plan.gate import Gate
+from rollout.plan.lint.gates import written_gates
+from rollout.plan.lint.rule import Hit, Subject, rule
+from rollout.plan.mistakes import closest
+
+_LABEL_LENGTH: Final = 63
+"""The most characters of a label's value and of a pod's host name."""
+_RUN_SUFFIX: Final = 13
+"""What a run's name may add to its plan's: a dash, a revision, an attempt."""
+_RUN_BYTES: Final = 256 * 1024
+_STEP_BYTES: Final = 400
+"""A compiled step without its gates, and its lines in the story and the journal."""
+_GATE_BYTES: Final = 400
+"""A compiled gate without its query."""
+_EVIDENCE_BYTES: Final = 6 * 1024
+"""What is remembered of one gate: looks, and a counter cursor for some tens of pods."""
+_BASE_BYTES: Final = 16 * 1024
+"""Everything that does not depend on the plan: metadata, conditions, revision, notes."""
+
+
+@rule("RO154", Level.ERROR, "A built-in metric needs to know the workloads", "give spec.traffic.workloads")
+def no_workloads(subject: Subject) -> Iterator[Hit]:
+    """Traffic-only plans have no target to count requests of."""
+    traffic = subject.spec.traffic
+    if traffic is None or traffic.workloads is not None:
+        return
+    for path, gate in written_gates(subject):
+        if gate.metric is not None:
+            yield Hit(f"{path}.metric", f"gate {gate.name} counts requests of a workload, and the plan names none")
+
+
+@rule("RO155", Level.ERROR, "There is no such strategy", "install the package that brings it")
+def unknown_strategy(subject: Subject) -> Iterator[Hit]:
+    """Only where the installed strategies are known."""
+    known, name = subject.known.strategies, subject.spec.strategy
+    if known is not None and name not in known:
+        yield Hit("spec.strategy", f"no strategy is named {name}", closest(name, known))
+
+
+@rule("RO156", Level.ERROR, "There is no such router", "install the package that brings it")
+def unknown_router(subject: Subject) -> Iterator[Hit]:
+    """Only where the installed routers are known."""
+    known, name = subject.known.routers, subject.spec.router.type
+    if known is not None and name not in known:
+        yield Hit("spec.router.type", f"no router is named {name}", closest(name, known))
+
+
+@rule("RO157", Level.ERROR, "The candidate's name would be too long", "the target needs a shorter name")
+def long_candidate_name(subject: Subject) -> Iterator[Hit]:
+    """`<target>-canary` names the candidate and, in labels, its pods."""
+    target = subject.spec.target
+    if target is not None and len(name := f"{target.name}-canary") > _LABEL_LENGTH:
+        yield Hit("spec.target.name", f"{name} has {len(name)} characters; {_LABEL_LENGTH} are allowed")
+
+
+@rule("RO158", Level.ERROR, "The names of the plan's runs would be too long", "give the plan a shorter name")
+def long_plan_name(subject: Subject) -> Iterator[Hit]:
+    """A run's name is a label's value on everything that the run creates."""
+    most = _LABEL_LENGTH - _RUN_SUFFIX
+    if len(name := subject.plan.metadata.name) > most:
+        yield Hit("metadata.name", f"{name} has {len(name)} characters; {most} are allowed")
+
+
+@rule("RO159", Level.WARNING, "promotion.bake has no effect", "remove it, or hold in a step")
+def idle_bake(subject: Subject) -> Iterator[Hit]:
+    """A native promotion never has all traffic on the candidate; a last step of 100 % holds by itself."""
+    promotion = subject.spec.promotion
+    if seconds(promotion.bake) == 0:
+        return
+    if subject.spec.traffic is None and promotion.mode == "native":
+        yield Hit("spec.promotion.bake", "a native promotion rolls the Deployment at once", "use mode shift to bake")
+    elif subject.weights and subject.weights[-1][1] == 100:
+        yield Hit("spec.promotion.bake", "the last step has 100 % already, and its own hold counts")
+
+
+@rule("RO160", Level.ERROR, "stable and candidate are the same backend", "name two subsets or two hosts")
+def same_backend(subject: Subject) -> Iterator[Hit]:
+    """The same backend, once with the service's name and once without."""
+    traffic, service = subject.spec.traffic, subject.spec.service
+    if traffic is None:
+        return
+    stable, candidate = ((side.host or service, side.subset) for side in (traffic.stable, traffic.candidate))
+    if stable == candidate:
+        yield Hit(
+            "spec.traffic.candidate", f"both are host {stable[0]}" + (f", subset {stable[1]}" if stable[1] else "")
+        )
+
+
+@rule("RO161", Level.ERROR, "The record of a run could be over 256 KiB", "use fewer steps or gates, or shorter queries")
+def large_run(subject: Subject) -> Iterator[Hit]:
+    """An estimate from above: the API server and etcd refuse large objects in mid-run."""
+    compiled = sum(_STEP_BYTES + sum(_gate_bytes(subject, gate) for gate in step.gates) for step in subject.steps)
+    names = {gate.name for step in subject.steps for gate in step.gates}
+    total = _BASE_BYTES + compiled + len(names) * _EVIDENCE_BYTES
+    if total > _RUN_BYTES:
+        said = f"{len(subject.steps)} steps with their gates may need {total // 1024} KiB"
+        yield Hit("spec.steps" if subject.spec.steps else "spec.linear", said)
+
+
+def _gate_bytes(subject: Subject, gate: Gate) -> int:
+    template = (subject.known.templates or {}).get(gate.template or "")
+    query = gate.query or (template.query if template else "")
+    return _GATE_BYTES + len(query.encode()) + sum(len(value.encode()) for value in gate.variables.values())
