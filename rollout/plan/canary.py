@@ -45,7 +45,10 @@ class TrafficOnly(Model):
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
             "RO153",
-            "self.stable != self.candidate",
+            # compared field by field: objects of two fields have two types in CEL
+            "(has(self.stable.host) ? self.stable.host : '') != (has(self.candidate.host) ? self.candidate.host : '')"
+            " || (has(self.stable.subset) ? self.stable.subset : '')"
+            " != (has(self.candidate.subset) ? self.candidate.subset : '')",
             "stable and candidate are two different backends",
             lambda it: it.stable != it.candidate,
         ),

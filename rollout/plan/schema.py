@@ -1,0 +1,227 @@
+"""The CustomResourceDefinitions, made from the models: never edited by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import yaml
+from pydantic import BaseModel
+
+from rollout.plan.base import Json
+from rollout.plan.canary import CanarySpec
+from rollout.plan.gate import TemplateSpec
+from rollout.plan.kinds import CANARY_PLAN, METRIC_TEMPLATE, PLAN_DECISION, PLAN_RUN, Kind
+from rollout.plan.objects import CanaryPlan, DecisionSpec, MetricTemplate, PlanDecision
+from rollout.plan.run import RUN_SPEC
+from rollout.plan.status import PlanStatus, RunStatus
+from rollout.plan.structural import structural
+
+CATEGORY: Final = "rollout-mesh"
+"""`kubectl get rollout-mesh` lists all our kinds. Never `all`."""
+_HEADER: Final = "# Generated from the models in rollout/plan: change those, then run `rollout crds print`.\n"
+_IMMUTABLE: Final[Json] = {"rule": "self == oldSelf", "message": "spec is immutable"}
+_BOUNDS: Final[Mapping[str, int]] = {"steps": 128, "instructions": 8, "gates": 16}
+"""The most items of a stored program's lists: the API server estimates the cost of CEL rules from them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of `kubectl get`; `wide` ones show with `-o wide`."""
+
+    name: str
+    path: str
+    type: str = "string"
+    wide: bool = False
+    description: str = ""
+
+    def json(self) -> Json:
+        """Its form in a CRD."""
+        column: Json = {"name": self.name, "type": self.type, "jsonPath": self.path}
+        if self.description:
+            column["description"] = self.description
+        if self.wide:
+            column["priority"] = 1
+        return column
+
+
+_AGE: Final = Column("AGE", ".metadata.creationTimestamp", "date")
+_STEP: Final = Column("STEP", ".status.step", "integer", description="Number of the current step")
+_WEIGHT: Final = Column("WEIGHT", ".status.weight", "number", description="Percent of the requests for the candidate")
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """What a CRD says beyond its schema."""
+
+    kind: Kind
+    short: str
+    text: str
+    spec: Json
+    columns: Sequence[Column]
+    status: Json | None = None
+    immutable: bool = False
+
+    def document(self) -> Json:
+        """The CustomResourceDefinition."""
+        kind = self.kind
+        return {
+            "apiVersion": "apiextensions.k8s.io/v1",
+            "kind": "CustomResourceDefinition",
+            "metadata": {"name": f"{kind.plural}.{kind.group}"},
+            "spec": {
+                "group": kind.group,
+                "scope": "Namespaced",
+                "names": {
+                    "kind": kind.name,
+                    "listKind": f"{kind.name}List",
+                    "plural": kind.plural,
+                    "singular": kind.name.lower(),
+                    "shortNames": [self.short],
+                    "categories": [CATEGORY],
+                },
+                "versions": [self._version()],
+            },
+        }
+
+    def _version(self) -> Json:
+        version: Json = {
+            "name": self.kind.version,
+            "served": True,
+            "storage": True,
+            "additionalPrinterColumns": [column.json() for column in self.columns],
+            "schema": {"openAPIV3Schema": self._schema()},
+        }
+        if self.status is not None:
+            version["subresources"] = {"status": {}}
+        return version
+
+    def _schema(self) -> Json:
+        spec = dict(self.spec)
+        if self.immutable:
+            spec["x-kubernetes-validations"] = [*spec.get("x-kubernetes-validations", ()), _IMMUTABLE]
+        properties: Json = {
+            "apiVersion": {"type": "string", "description": "The version of the schema of this object."},
+            "kind": {"type": "string", "description": f"Always {self.kind.name}."},
+            "metadata": {"type": "object"},
+            "spec": spec,
+        }
+        if self.status is not None:
+            properties["status"] = self.status
+        return {"type": "object", "description": self.text, "required": ["spec"], "properties": properties}
+
+
+def crd_documents() -> list[Json]:
+    """All CustomResourceDefinitions, ready to be created."""
+    return [definition.document() for definition in _definitions()]
+
+
+def render() -> dict[str, str]:
+    """The files of `crds/`: name and text."""
+    return {
+        f"{document['spec']['names']['plural']}.yaml": _HEADER
+        + yaml.dump(document, Dumper=_Plain, sort_keys=False, width=120, allow_unicode=True)
+        for document in crd_documents()
+    }
+
+
+class _Plain(yaml.SafeDumper):
+    """Without anchors: equal parts are written out, as people and other tools expect of a CRD."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _definitions() -> tuple[Definition, ...]:
+    return (_canary_plan(), _plan_run(), _plan_decision(), _metric_template())
+
+
+def _canary_plan() -> Definition:
+    return Definition(
+        CANARY_PLAN,
+        "cplan",
+        _text(CanaryPlan),
+        _written(CanarySpec),
+        (
+            Column("STRATEGY", ".spec.strategy"),
+            Column("PHASE", ".status.phase"),
+            _STEP,
+            _WEIGHT,
+            Column("READY", '.status.conditions[?(@.type=="Ready")].status'),
+            _AGE,
+            Column("REASON", ".status.reason", wide=True),
+            Column("NEXT", ".status.next", wide=True),
+            Column("RUN", ".status.run", wide=True),
+        ),
+        status=structural(PlanStatus.model_json_schema(by_alias=True), defaults=False),
+    )
+
+
+def _plan_run() -> Definition:
+    return Definition(
+        PLAN_RUN,
+        "prun",
+        "The record of one attempt of a plan: an immutable snapshot of what it does, and how far it got.",
+        _bounded(structural(RUN_SPEC.json_schema(by_alias=True), defaults=False)),
+        (
+            Column("PLAN", ".spec.plan"),
+            Column("PHASE", ".status.phase"),
+            _STEP,
+            _WEIGHT,
+            Column("OUTCOME", ".status.outcome"),
+            _AGE,
+        ),
+        status=structural(RunStatus.model_json_schema(by_alias=True), defaults=False),
+        immutable=True,
+    )
+
+
+def _plan_decision() -> Definition:
+    return Definition(
+        PLAN_DECISION,
+        "pdec",
+        _text(PlanDecision),
+        _written(DecisionSpec),
+        (
+            Column("RUN", ".spec.run"),
+            Column("VERB", ".spec.verb"),
+            Column("BY", ".spec.by"),
+            _AGE,
+            Column("REASON", ".spec.reason", wide=True),
+        ),
+        immutable=True,
+    )
+
+
+def _metric_template() -> Definition:
+    return Definition(
+        METRIC_TEMPLATE,
+        "mtpl",
+        _text(MetricTemplate),
+        _written(TemplateSpec),
+        (Column("UNIT", ".spec.unit"), _AGE, Column("DESCRIPTION", ".spec.description", wide=True)),
+    )
+
+
+def _written(model: type[BaseModel]) -> Json:
+    return structural(model.model_json_schema(by_alias=True))
+
+
+def _text(model: type[BaseModel]) -> str:
+    return " ".join((model.__doc__ or "").split())
+
+
+def _bounded(schema: Json) -> Json:
+    """The schema with the lists of a stored program bounded, wherever they are."""
+    bounded = dict(schema)
+    if "properties" in schema:
+        bounded["properties"] = {
+            name: _bounded(value | {"maxItems": _BOUNDS[name]})
+            if name in _BOUNDS and value.get("type") == "array"
+            else _bounded(value)
+            for name, value in schema["properties"].items()
+        }
+    if "items" in schema:
+        bounded["items"] = _bounded(schema["items"])
+    return bounded

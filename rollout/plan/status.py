@@ -1,0 +1,87 @@
+"""What we write into the status of plans and runs: for people, `kubectl wait` and GitOps; derived from `State`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from rollout.plan.base import Model
+from rollout.plan.run import Phase, State
+
+
+class Condition(Model):
+    """One condition, as kstatus reads it."""
+
+    type: Annotated[str, Field(max_length=316)]
+    """`Ready`, or one that is there only while something is unusual: `Reconciling`, `Stalled`."""
+    status: Literal["True", "False", "Unknown"]
+    """Whether it is so."""
+    observed_generation: Annotated[int, Field(ge=0)] | None = None
+    """The generation of the spec that this is about."""
+    last_transition_time: Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+    """When `status` changed last."""
+    reason: Annotated[str, Field(max_length=1024)]
+    """Why, as one word for programs."""
+    message: Annotated[str, Field(max_length=32_768)] = ""
+    """Why, as a sentence for people."""
+
+
+Conditions = Annotated[
+    tuple[Condition, ...],
+    Field(
+        max_length=16,
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
+    ),
+]
+"""Conditions, told apart by their type."""
+
+
+class PlanStatus(Model):
+    """How the plan's newest run is doing."""
+
+    observed_generation: int | None = None
+    """The generation of the spec that this status is about."""
+    phase: Literal["Idle"] | Phase | None = None
+    """`Idle`, or the phase of the newest run."""
+    step: int | None = None
+    """Number of the current step, counted from 1."""
+    steps: int | None = None
+    """Number of all steps."""
+    weight: float | None = None
+    """Percent of the requests that the candidate is given."""
+    run: str | None = None
+    """The newest PlanRun."""
+    reason: str | None = None
+    """Why it is in this phase, as one word for programs."""
+    message: str | None = None
+    """Why it is in this phase, as a sentence for people."""
+    next: str | None = None
+    """What happens next, or what a person should do."""
+    conditions: Conditions = ()
+    """`Ready`, `Reconciling` and `Stalled`, as kstatus reads them."""
+
+
+class RunStatus(Model):
+    """Where a run is, and all that the engine remembers of it."""
+
+    observed_generation: int | None = None
+    """The generation of the spec that this status is about."""
+    phase: Phase | None = None
+    """Where the run is."""
+    step: int | None = None
+    """Number of the current step, counted from 1."""
+    steps: int | None = None
+    """Number of all steps."""
+    weight: float | None = None
+    """Percent of the requests that the candidate is given."""
+    outcome: Phase | None = None
+    """How the run ended, or will end."""
+    reason: str | None = None
+    """Why it is in this phase, as one word for programs."""
+    message: str | None = None
+    """Why it is in this phase, as a sentence for people."""
+    conditions: Conditions = ()
+    """`Ready`, `Reconciling` and `Stalled`, as kstatus reads them."""
+    state: State | None = None
+    """The engine's memory: position, journal, evidence, story. Nothing else has to be known to go on with the run."""
