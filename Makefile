@@ -1,0 +1,49 @@
+# Rollout: what you can do here. `make` alone prints this list.
+.DEFAULT_GOAL := help
+PY     ?= python3
+BIN    := .venv/bin
+READY  := .venv/.ready
+ROOT   := $(shell test "$$(id -u)" = 0 && command -v go >/dev/null && echo yes)
+
+.PHONY: help demo test check lab-up lab-down soak bench generate
+
+help: ## print this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+$(READY): requirements.lock pyproject.toml
+	$(PY) -m venv .venv
+	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/pip install -q --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+demo: $(READY) ## a good canary is promoted, a bad one rolled back, on a real cluster with real Istio sidecars
+ifeq ($(ROOT),yes)
+	$(BIN)/rollout demo --lab
+else
+	@echo '!! The real lab needs root and Go; this is the SIMULATED demo instead: same engine, same CLI, simulated cluster.'
+	$(BIN)/rollout demo
+endif
+
+test: $(READY) ## all tests; those that need a real cluster bring up the lab (skipped loudly without root or Go)
+	$(BIN)/pytest
+
+check: $(READY) ## format, lint, types, import contracts, generated files
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+lab-up: $(READY) ## a real Kubernetes with Istio on this machine (first time about 10 minutes, then 10 seconds)
+	$(BIN)/python -m lab up --profile istio
+
+lab-down: $(READY) ## take it down; nothing stays behind
+	$(BIN)/python -m lab down
+
+soak: $(READY) ## many seeded runs in the simulated cluster with faults; prints the seeds that failed
+	$(BIN)/python -m bench.soak
+
+bench: $(READY) ## what a run costs: API requests, queries, CPU per look
+	$(BIN)/python -m bench.cost
+
+generate: $(READY) ## write crds/ and deploy/ from the models
+	$(BIN)/python -m rollout crds print --write .
