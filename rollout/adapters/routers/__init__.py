@@ -1,0 +1,1 @@
+"""Routers: one way to split traffic each, behind `rollout.ports.router`."""

@@ -1,0 +1,69 @@
+"""Istio: VirtualServices are patched, one DestinationRule of ours holds the subsets.
+
+| question | module |
+|---|---|
+| which hosts are the Service | `hosts` |
+| which routes count, where our names are | `routes` |
+| how one route's destinations are split and put together again | `shares`, `weights` |
+| the names of our subsets | `subsets` |
+| our DestinationRule; the VirtualService we make | `rule`, `made` |
+| what the routes say | `view` |
+| what is written, on the way out and home | `steering`, `homing` |
+| what the owner had written | `originals` |
+| what would go wrong | `findings` |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rollout.adapters.routers.istio import findings, homing, steering, view
+from rollout.plan.finding import Finding
+from rollout.plan.kinds import DESTINATION_RULE, SERVICE, SIDECAR, VIRTUAL_SERVICE
+from rollout.plan.program import Backends
+from rollout.plan.run import Entry
+from rollout.ports.router import Change, Feature, Objects, Read, RouteView
+
+
+class Istio:
+    """Splits traffic with VirtualServices and subsets; see `ports.router.Router`."""
+
+    name: str = "istio"
+    features: frozenset[Feature] = frozenset({Feature.FRACTIONS, Feature.MATCH, Feature.MIRROR, Feature.TCP})
+
+    def reads(self, backends: Backends) -> tuple[Read, ...]:
+        """Routes and rules of all namespaces, for any of them may name or hide the Service."""
+        return (
+            Read(VIRTUAL_SERVICE),
+            Read(DESTINATION_RULE),
+            Read(SERVICE, backends.namespace),
+            Read(SIDECAR, backends.namespace, optional=True),
+        )
+
+    def view(self, backends: Backends, objects: Objects) -> RouteView:
+        """What the routes say now."""
+        return view.look(backends, objects)
+
+    def steer(
+        self,
+        backends: Backends,
+        objects: Objects,
+        weight: float,
+        journal: Sequence[Entry],
+        owner: Mapping[str, Any],
+    ) -> tuple[Change, ...]:
+        """What to write so that the candidate gets `weight` percent; see `steering.steer` for errors."""
+        return steering.steer(backends, objects, weight, journal, owner)
+
+    def restore(self, backends: Backends, objects: Objects, journal: Sequence[Entry]) -> tuple[Change, ...]:
+        """What to write so that all routes are the owner's again."""
+        return homing.restore(backends, objects, journal)
+
+    def sweep(self, backends: Backends, objects: Objects) -> tuple[Change, ...]:
+        """Deletes of our rule and of a VirtualService that we made."""
+        return homing.sweep(backends, objects)
+
+    def findings(self, backends: Backends, objects: Objects) -> tuple[Finding, ...]:
+        """What would hide or break our routes."""
+        return findings.find(backends, objects)

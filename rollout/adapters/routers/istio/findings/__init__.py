@@ -1,0 +1,48 @@
+"""What would hide or break our routes, found before anything is written.
+
+| code | level | what |
+|---|---|---|
+| RO301 | error | a DestinationRule in a client's namespace hides our subsets from its pods |
+| RO302 | error | a private DestinationRule in the root namespace hides them from the gateways there |
+| RO303 | error | a DestinationRule with a workloadSelector hides them from the pods it selects |
+| RO304 | error | the rules for the host have different `exportTo`: ours can merge with one of them only |
+| RO305 | warning | several rules for the host |
+| RO306 | info | our rule takes the place of a wider one while the run lasts |
+| RO307 | error | a subset or an object has a name that the run needs |
+| RO308 | info | consistent hashing: clients stick to a side unevenly |
+| RO309 | info | outlier detection may eject the whole candidate |
+| RO310 | error | two VirtualServices answer for the host |
+| RO311 | error | a VirtualService answers for the host, but no route of it goes to the Service |
+| RO312 | error | a VirtualService that the plan names is missing, or does not route to the Service |
+| RO313 | warning | the Service is reached through a wildcard host or a regular expression |
+| RO314 | warning | requests are mirrored to the Service, past the split |
+| RO315 | warning | Argo CD or Flux manages a VirtualService and may put the weights back |
+| RO316 | error | a route names a subset that no rule defines |
+| RO317 | warning, error | an owner's subset selects labels that the candidate may not, or does not, have |
+| RO320 | error | there is no such Service, or it has no pods of its own |
+| RO321 | error | the Service is headless: clients pick pods themselves |
+| RO322 | error | the Service's selector leaves out stable's or the candidate's pods |
+| RO323 | warning, error | a TLS or TCP port has no route that could be split (error: no port has one) |
+| RO324 | warning | a Sidecar hides the Service from pods of its namespace |
+| RO330 | error | traffic-only: a side names a subset or host that is not defined |
+| RO331 | error | traffic-only: the candidate gets traffic already |
+"""
+
+from __future__ import annotations
+
+from rollout.adapters.routers.istio.findings import routes, rules, service, sides
+from rollout.adapters.routers.istio.routes import traffic_only
+from rollout.plan.finding import Finding
+from rollout.plan.program import Backends
+from rollout.ports.router import Objects
+
+
+def find(backends: Backends, objects: Objects) -> tuple[Finding, ...]:
+    """All findings, by code."""
+    found = list(routes.find(backends, objects))
+    if traffic_only(backends):
+        found += sides.find(backends, objects)
+    else:
+        found += rules.find(backends, objects)
+        found += service.find(backends, objects)
+    return tuple(sorted(found, key=lambda finding: (finding.code, finding.where)))
