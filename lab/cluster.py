@@ -96,11 +96,11 @@ class Lab:
         steps = _Steps(progress)
         control = ControlPlane(self.site, self.processes, self._address(profile))
         if includes(profile, "node"):
-            self.node.sandbox.start()  # the API server listens on the link to the node
+            self.node.open(profile)
         control.start()
         if includes(profile, "node"):
-            self.node.start(profile)
-            steps.done("container runtime and images")
+            self.node.start()
+            steps.done("container runtime")
         control.finish()
         steps.done("control plane")
         if includes(profile, "node"):
@@ -124,12 +124,8 @@ class Lab:
         if self.existing or not self.site.state.exists():
             return
         with self._locked():
-            self.processes.stop(NAMES)
             self.node.stop()
-            inside = [name for name in self.processes.names() if name not in {"etcd", "kube-apiserver"}]
-            self.processes.stop(inside)
-            self.processes.stop(["kube-apiserver"])  # it would wait long for an etcd that is gone
-            self.processes.stop(["etcd"])
+            self.processes.stop(self.processes.names(), grace=1)  # nothing of theirs is to be kept
             shutil.rmtree(self.site.state)
 
     def status(self) -> dict[str, str]:

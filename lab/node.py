@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 from string import Template
 
-from lab.build import images
+from lab.artefacts import Cache
 from lab.errors import LabError
 from lab.process import Processes
-from lab.run import run
+from lab.runtime import Containerd, copy_store
 from lab.sandbox import Sandbox
 from lab.site import Site
 from lab.wait import wait_for
 
 MANIFESTS = Path(__file__).parent / "manifests"
 NODE = "lab"
-SOCKET = "/run/containerd/lab.sock"
 Kubectl = Callable[..., str]
 
 
@@ -40,19 +38,24 @@ class Node:
         self.site, self.processes = site, processes
         self.sandbox = Sandbox(site, processes)
 
-    def start(self, profile: str) -> None:
-        """Start what can run before the API server does: the container runtime, and fill it with the images."""
-        self.sandbox.start()
+    def open(self, profile: str) -> None:
+        """Open the node's place on the machine, with the profile's images: the API server needs the link to it."""
+        new, name = self.sandbox.open(), f"images/{profile}"
+        stamp, mark = Cache(self.site.cache).stamp(name), self.site.state / "images"
+        if new or not mark.exists():
+            copy_store(self.site.cache / name, self.site.state / "containerd")
+        elif mark.read_text() != stamp:
+            raise LabError("the lab is up with other images: take it down first")
+        mark.write_text(stamp)
+
+    def start(self) -> None:
+        """Start what can run before the API server does: the container runtime."""
         state = self.site.state
         (state / "cni").mkdir(exist_ok=True)
         (state / "cni/10-lab.conflist").write_text(manifest("cni.json", self.site))
-        (state / "containerd.toml").write_text(manifest("containerd.toml", self.site))
         (state / "kubelet.yaml").write_text(manifest("kubelet.yaml", self.site))
         (state / "resolv.conf").write_text(f"nameserver {self.site.dns_ip}\n")
-        self._start("containerd", ["containerd", f"--config={state / 'containerd.toml'}"])
-        if not wait_for(self._runtime_answers, 30):
-            raise LabError("containerd did not answer in 30 s", self.processes.log("containerd"))
-        self._import(images(profile))
+        Containerd(self.sandbox, state).start(state / "containerd")
 
     def finish(self, kubectl: Kubectl) -> None:
         """Start what talks to the API server, and return when the node and DNS are ready."""
@@ -82,25 +85,3 @@ class Node:
 
     def _start(self, name: str, argv: list[str]) -> None:
         self.processes.start(name, [*self.sandbox.enter(), *argv])
-
-    def _ctr(self, *args: str) -> str:
-        return run([*self.sandbox.enter(), "ctr", f"--address={SOCKET}", "--namespace=k8s.io", *args])
-
-    def _runtime_answers(self) -> bool:
-        self.processes.check("containerd")
-        try:
-            self._ctr("plugins", "list", "-q")
-        except LabError:
-            time.sleep(0.1)
-            return False
-        return True
-
-    def _import(self, archives: list[str]) -> None:
-        """Import the archives that changed since their last import."""
-        for archive in archives:
-            file = self.site.cache / archive
-            mark = self.site.state / "containerd" / f"{file.name}.imported"
-            version = str(file.stat().st_mtime_ns)
-            if not mark.exists() or mark.read_text() != version:
-                self._ctr("images", "import", str(file))
-                mark.write_text(version)

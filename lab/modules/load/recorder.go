@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"regexp"
 	"slices"
 	"strconv"
 	"sync"
@@ -24,6 +25,9 @@ type hit struct {
 	latency time.Duration
 	kind    uint32 // index into recorder.kinds
 }
+
+// callerPort is what makes each connection's error text another one.
+var callerPort = regexp.MustCompile(`[0-9.]+:[0-9]+->`)
 
 // recorder runs at most one attack and remembers every answer since the pod started.
 type recorder struct {
@@ -94,7 +98,7 @@ func (r *recorder) collect(results <-chan *vegeta.Result, done chan<- struct{}) 
 func (r *recorder) record(result *vegeta.Result) {
 	k := kind{Version: result.Headers.Get("x-version"), Code: result.Code}
 	if result.Code == 0 { // no answer at all; vegeta also repeats a bad status as an error, which we need not
-		k.Error = result.Error
+		k.Error = callerPort.ReplaceAllString(result.Error, "")
 	}
 	i, known := r.index[k]
 	if !known {
