@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
 
 from rollout.errors import InvalidInput
-from rollout.plan import program
+from rollout.plan import program, query
 from rollout.plan.base import number, seconds, spell
 from rollout.plan.gate import Gate, Provider, TemplateSpec
-
-_VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-# Hexadecimal escapes end no string, whichever quotes the author of the query chose.
-_ESCAPES: Final = str.maketrans({"\\": r"\\", '"': r"\x22", "'": r"\x27", "`": r"\x60", "\n": r"\n"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +47,10 @@ def compile_gate(gate: Gate, scope: Scope) -> program.CountGate | program.QueryG
             on_no_data=gate.on_no_data,
             observe_only=gate.observe_only,
         )
-    query, unit, provider = _source(gate, scope)
+    text, unit, provider = _source(gate, scope)
     return program.QueryGate(
         name=gate.name,
-        query=_fill(query, gate, scope),
+        query=_filled(text, gate, scope),
         every=every,
         failures=gate.failures,
         over=gate.over,
@@ -84,22 +78,19 @@ def _source(gate: Gate, scope: Scope) -> tuple[str, str, Provider | None]:
     return template.query, template.unit, template.provider
 
 
-def _fill(query: str, gate: Gate, scope: Scope) -> str:
-    """The query with every `${name}` replaced. `${1}`, which `label_replace` uses, is left alone."""
+def _filled(text: str, gate: Gate, scope: Scope) -> str:
+    """The query with every variable replaced."""
     # Prometheus reads no fractions in durations: 1.5m is spelled 1m30s
-    values = {**gate.variables, **scope.variables, "window": spell(seconds(gate.window))}
-
-    def value(match: re.Match[str]) -> str:
-        name = match[1]
-        if not values.get(name) and name not in gate.variables:
-            raise InvalidInput(
-                f"gate {gate.name}: the query's ${{{name}}} "
-                + ("has no value in this plan" if name in values else "is unknown"),
-                where=scope.where,
-                hint="traffic.workloads gives the workloads of a traffic-only plan"
-                if name in values
-                else f"add it to the gate's variables, or use one of {', '.join(sorted(values))}",
-            )
-        return values[name].translate(_ESCAPES)
-
-    return _VARIABLE.sub(value, query)
+    built_in = {**scope.variables, "window": spell(seconds(gate.window))}
+    values = {**gate.variables, **{name: value for name, value in built_in.items() if value}}
+    for name in query.names(text):
+        if name in values:
+            continue
+        if name in built_in:
+            message = f"gate {gate.name}: ${{{name}}} has no value in this plan"
+            hint = "give spec.traffic.workloads" if name in {"workload", "candidate"} else f"give the plan a {name}"
+        else:
+            message = f"gate {gate.name}: the variable ${{{name}}} is unknown"
+            hint = f"add it to the gate's variables, or use one of {', '.join(sorted(built_in))}"
+        raise InvalidInput(message, where=scope.where, hint=hint)
+    return query.fill(text, values)

@@ -31,12 +31,8 @@ _MODELS: Final[tuple[type[Model], ...]] = (CanarySpec, Step, Linear, TrafficOnly
 
 def rules() -> tuple[LintRule, ...]:
     """All rules by code: those of reading, those of the models, and those of lint."""
-    reading = [LintRule(code, Level.ERROR, text[0].upper() + text[1:]) for code, text in READING.items()]
-    models = [
-        LintRule(rule.code, Level.ERROR, rule.message[0].upper() + rule.message[1:])
-        for model in _MODELS
-        for rule in model.rules
-    ]
+    reading = [LintRule(code, Level.ERROR, text) for code, text in READING.items()]
+    models = [LintRule(rule.code, Level.ERROR, rule.message) for model in _MODELS for rule in model.rules]
     return tuple(sorted((*reading, *models, *registered()), key=lambda rule: rule.code))
 
 

@@ -9,14 +9,13 @@ from rollout.plan.base import number, seconds
 from rollout.plan.finding import Level
 from rollout.plan.gate import Gate
 from rollout.plan.lint.rule import Hit, Subject, rule
+from rollout.plan.query import VARIABLES, names
 
 EDGES_MS: Final = (
     *(0.5, 1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000, 60_000),
     *(300_000, 600_000, 1_800_000, 3_600_000),
 )
 """The buckets of Istio's request duration histogram, milliseconds, unless an installation changes them."""
-VARIABLES: Final = frozenset({"namespace", "workload", "candidate", "service", "window"})
-"""What every query may name as `${...}`."""
 
 
 def written_gates(subject: Subject) -> Iterator[tuple[str, Gate]]:
@@ -123,3 +122,17 @@ def hidden_variable(subject: Subject) -> Iterator[Hit]:
     for path, gate in written_gates(subject):
         for name in sorted(gate.variables.keys() & VARIABLES):
             yield Hit(f"{path}.variables.{name}", f"${{{name}}} is built in")
+
+
+@rule("RO146", Level.ERROR, "A query names a variable that has no value", "add it to the gate's variables")
+def unknown_variable(subject: Subject) -> Iterator[Hit]:
+    """A hole that nothing fills; of templates only those that are known."""
+    traffic = subject.spec.traffic
+    nameless = {"workload", "candidate"} if traffic is not None and traffic.workloads is None else set()
+    for path, gate in written_gates(subject):
+        template = (subject.known.templates or {}).get(gate.template or "")
+        for name in names(gate.query or (template.query if template else "")):
+            if name in nameless:
+                yield Hit(path, f"${{{name}}} has no value in this plan", "give spec.traffic.workloads")
+            elif name not in VARIABLES | gate.variables.keys():
+                yield Hit(path, f"the variable ${{{name}}} is unknown")
