@@ -15,7 +15,9 @@ class Behaviour:
     error_rate: float = 0.0
     """Share of requests answered 5xx."""
     slow_rate: float = 0.0
-    """Share of requests that take longer than half a second."""
+    """Share of requests that take `slow_seconds` instead of 20 ms."""
+    slow_seconds: float = 0.8
+    """How long a slow request takes."""
     start_seconds: float = 2.0
     """From being scheduled to being ready."""
     stop_seconds: float = 1.0

@@ -54,6 +54,8 @@ class Objects:
         self._seed = seed
         self._uids = 0
         self._tables: dict[Kind, dict[tuple[str, str], Json]] = {}
+        self.watchers: list[Callable[[Ref], None]] = []
+        """Called after each write with the name of what was written."""
 
     def get(self, ref: Ref) -> Json | None:
         """The object itself, not a copy."""
@@ -90,12 +92,18 @@ class Objects:
         self.revision += 1
         stored = {**obj, "metadata": {**obj["metadata"], "resourceVersion": str(self.revision)}}
         self._tables.setdefault(ref.kind, {})[ref.namespace, ref.name] = stored
+        self._tell(ref)
         return stored
 
     def remove(self, ref: Ref) -> None:
         """Forget the object."""
         if self._tables.get(ref.kind, {}).pop((ref.namespace, ref.name), None) is not None:
             self.revision += 1
+            self._tell(ref)
+
+    def _tell(self, ref: Ref) -> None:
+        for watcher in self.watchers:
+            watcher(ref)
 
     def name_for(self, prefix: str) -> str:
         """What the API server makes of a `generateName`: the same in each run of the same seed."""
