@@ -53,12 +53,17 @@ def artefacts(profile: str, cache: Path) -> list[Artefact]:
     wanted = [programs.etcd(), *(programs.kubernetes(name) for name in control)]
     if includes(profile, "node"):
         wanted += [programs.kubernetes(name) for name in ("kube-scheduler", "kubelet", "kube-proxy")]
-        archives = [_node_images(cache)]
+        packed = [_node_images(cache)]
         if includes(profile, "istio"):
             wanted += [programs.prometheus(), _istio_crds()]
-            archives += [_istio_images(cache), _shop_images(cache)]
-        wanted.append(image_store(profile, tuple(archives), _pause(), cache))
+            packed += [_istio_images(cache), _shop_images(cache)]
+        wanted.append(image_store(profile, tuple(packed), _pause(), cache))
     return wanted
+
+
+def archives(profile: str) -> list[str]:
+    """Return the paths, in the cache, of a profile's image archives."""
+    return [f"img/{part}.tar" for part in (["node", "istio", "shop"] if includes(profile, "istio") else ["node"])]
 
 
 def _archive(name: str, wanted: Sequence[Image], needs: tuple[Artefact, ...], *inputs: str) -> Artefact:

@@ -99,7 +99,7 @@ class Lab:
             self.node.open(profile)
         control.start()
         if includes(profile, "node"):
-            self.node.start()
+            self.node.start(profile)
             steps.done("container runtime")
         control.finish()
         steps.done("control plane")
@@ -114,6 +114,8 @@ class Lab:
             for one in both:
                 one.finish()
             steps.done("Istio and Prometheus")
+        if includes(profile, "node"):
+            self.node.wait_for_dns(self.kubectl)
         (self.site.state / "profile").write_text(profile)
 
     def _address(self, profile: str) -> str:

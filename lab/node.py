@@ -7,6 +7,7 @@ from pathlib import Path
 from string import Template
 
 from lab.artefacts import Cache
+from lab.build import archives
 from lab.errors import LabError
 from lab.process import Processes
 from lab.runtime import Containerd, copy_store
@@ -40,25 +41,32 @@ class Node:
 
     def open(self, profile: str) -> None:
         """Open the node's place on the machine, with the profile's images: the API server needs the link to it."""
-        new, name = self.sandbox.open(), f"images/{profile}"
-        stamp, mark = Cache(self.site.cache).stamp(name), self.site.state / "images"
+        new, (stamp, mark) = self.sandbox.open(), self._images(profile)
         if new or not mark.exists():
-            copy_store(self.site.cache / name, self.site.state / "containerd")
-        elif mark.read_text() != stamp:
-            raise LabError("the lab is up with other images: take it down first")
-        mark.write_text(stamp)
+            copy_store(self.site.cache / "images" / profile, self.site.state / "containerd")
+            mark.write_text(stamp)
 
-    def start(self) -> None:
+    def _images(self, profile: str) -> tuple[str, Path]:
+        """Return the stamp of the images that are wanted, and the file with the stamp of those that are there."""
+        return Cache(self.site.cache).stamp(f"images/{profile}"), self.site.state / "images"
+
+    def start(self, profile: str) -> None:
         """Start what can run before the API server does: the container runtime."""
         state = self.site.state
         (state / "cni").mkdir(exist_ok=True)
         (state / "cni/10-lab.conflist").write_text(manifest("cni.json", self.site))
         (state / "kubelet.yaml").write_text(manifest("kubelet.yaml", self.site))
         (state / "resolv.conf").write_text(f"nameserver {self.site.dns_ip}\n")
-        Containerd(self.sandbox, state).start(state / "containerd")
+        containerd = Containerd(self.sandbox, state)
+        containerd.start(state / "containerd")
+        stamp, mark = self._images(profile)
+        if mark.read_text() != stamp:  # it was up already, with a smaller profile or older images
+            for archive in archives(profile):
+                containerd.load(self.site.cache / archive)
+            mark.write_text(stamp)
 
     def finish(self, kubectl: Kubectl) -> None:
-        """Start what talks to the API server, and return when the node and DNS are ready."""
+        """Start what talks to the API server, and return when the node is ready."""
         site, kubeconfig = self.site, f"--kubeconfig={self.site.state / 'kubeconfig'}"
         me = f"--hostname-override={NODE}"
         scheduler = [kubeconfig, "--leader-elect=false", "--bind-address=127.0.0.1"]
@@ -71,6 +79,10 @@ class Node:
         kubectl("apply", "--server-side", "-f", "-", stdin=manifest("coredns.yaml", site))
         if not wait_for(lambda: self.ready(kubectl), 60, 0.3):
             raise LabError("the node did not become ready in 60 s", self.processes.log("kubelet"))
+
+    def wait_for_dns(self, kubectl: Kubectl) -> None:
+        """Return when names can be looked up."""
+        kubectl("rollout", "status", "-n", "kube-system", "deployment/coredns", "--timeout=60s")
 
     def ready(self, kubectl: Kubectl) -> bool:
         """Return whether the node is ready; one of its programs being dead is an error at once."""
