@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from tests.kit.apiserver import apiserver, kube_cluster, kube_namespace
 from tests.kit.lab import lab
+from tests.kit.prometheus import fake_prometheus
 
-__all__ = ["apiserver", "kube_cluster", "kube_namespace", "lab"]
+__all__ = ["apiserver", "fake_prometheus", "kube_cluster", "kube_namespace", "lab"]

@@ -1,0 +1,212 @@
+"""Counters of many workloads with few queries: one per chunk of workloads and metric, plus one for unknown edges."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from rollout.adapters.metrics import promql
+from rollout.adapters.metrics.promql import PART, Series, Workload
+from rollout.adapters.metrics.server import QueryError
+from rollout.plan.gate import MetricLabels
+from rollout.ports.metrics import CountAsk, Reading
+
+CHUNK: Final = 100
+"""Workloads per query: longer URLs do not get through every proxy."""
+EDGES_SECONDS: Final = 600.0
+"""How long a workload's histogram edges are believed."""
+
+Query = Callable[[str], Awaitable[list[Series]]]
+
+
+@dataclass(slots=True)
+class EdgeCache:
+    """The histogram edges of workloads: `le` label by upper edge, seconds."""
+
+    known: dict[tuple[MetricLabels, Workload], tuple[float, Mapping[float, frozenset[str]]]] = field(
+        default_factory=dict
+    )
+
+    def get(self, labels: MetricLabels, workload: Workload, now: float) -> Mapping[float, frozenset[str]]:
+        """The edges, empty when they are not known or too old."""
+        at, edges = self.known.get((labels, workload), (-math.inf, {}))
+        return edges if now - at < EDGES_SECONDS else {}
+
+
+async def answer(
+    query: Query, asks: Sequence[CountAsk], cache: EdgeCache, stale_after: float
+) -> dict[CountAsk, Reading]:
+    """Readings for asks that go to one Prometheus. A failed query is an `unknown` reading of what it was asked for."""
+    groups: dict[tuple[str, MetricLabels], list[CountAsk]] = defaultdict(list)
+    for ask in sorted(asks, key=workload_of):
+        groups[ask.metric, ask.labels].append(ask)
+    parts = [
+        _answer_chunk(query, labels, metric, group[start : start + CHUNK], cache, stale_after)
+        for (metric, labels), group in groups.items()
+        for start in range(0, len(group), CHUNK)
+    ]
+    return {ask: reading for part in await asyncio.gather(*parts) for ask, reading in part.items()}
+
+
+def workload_of(ask: CountAsk) -> Workload:
+    """Namespace and name."""
+    return ask.namespace, ask.workload
+
+
+def shown(ask: CountAsk) -> str:
+    """The query for people."""
+    return promql.shown(ask.labels, ask.metric, workload_of(ask))
+
+
+async def _answer_chunk(
+    query: Query, labels: MetricLabels, metric: str, asks: Sequence[CountAsk], cache: EdgeCache, stale_after: float
+) -> dict[CountAsk, Reading]:
+    try:
+        if metric == "success":
+            pods = _by_pod(labels, await query(promql.requests(labels, _workloads(asks))))
+            return {ask: _success(ask, pods.get(workload_of(ask), {}), stale_after) for ask in asks}
+        return await _slow_chunk(query, labels, asks, cache, stale_after)
+    except QueryError as error:
+        return {ask: _reading(ask, "unknown", detail=str(error)) for ask in asks}
+
+
+async def _slow_chunk(
+    query: Query, labels: MetricLabels, asks: Sequence[CountAsk], cache: EdgeCache, stale_after: float
+) -> dict[CountAsk, Reading]:
+    await _learn_edges(query, labels, asks, cache)
+    now = asyncio.get_running_loop().time()
+    edges = {ask: cache.get(labels, workload_of(ask), now) for ask in asks}
+    chosen = {ask: edge for ask in asks if (edge := _edge_for(ask, edges[ask])) is not None}
+    pods: dict[Workload, dict[str, _Pod]] = {}
+    if chosen:
+        les = {le for ask, edge in chosen.items() for le in edges[ask][edge]}
+        pods = _by_pod(labels, await query(promql.buckets(labels, _workloads(chosen), les)))
+    readings: dict[CountAsk, Reading] = {}
+    for ask in asks:
+        if ask in chosen:
+            edge = chosen[ask]
+            readings[ask] = _slow(ask, pods.get(workload_of(ask), {}), edge, edges[ask][edge], stale_after)
+        else:
+            readings[ask] = _without_edge(ask, edges[ask])
+    for ask, reading in readings.items():
+        if reading.status == "no-data":
+            # its pods may come back with other edges
+            cache.known.pop((labels, workload_of(ask)), None)
+    return readings
+
+
+async def _learn_edges(query: Query, labels: MetricLabels, asks: Sequence[CountAsk], cache: EdgeCache) -> None:
+    now = asyncio.get_running_loop().time()
+    unknown = [ask for ask in asks if not cache.get(labels, workload_of(ask), now)]
+    if not unknown:
+        return
+    found: dict[Workload, dict[float, set[str]]] = defaultdict(lambda: defaultdict(set))
+    for series in await query(promql.edges(labels, _workloads(unknown))):
+        le = series.labels.get("le", "")
+        # "500" and "500.0" are one edge: exporters and versions of Prometheus spell it differently
+        found[_workload(labels, series)][float(le or "nan") / 1000].add(le)
+    for workload, by_edge in found.items():
+        finite = {edge: frozenset(les) for edge, les in by_edge.items() if math.isfinite(edge)}
+        cache.known[labels, workload] = (now, finite)
+
+
+def _edge_for(ask: CountAsk, edges: Iterable[float]) -> float | None:
+    """The smallest edge at or above what counts as slow."""
+    limit = ask.slower_than or 0.0
+    # 0.3 s and 300 ms must meet although floats do not
+    return min((edge for edge in edges if edge >= limit * (1 - 1e-9)), default=None)
+
+
+@dataclass(slots=True)
+class _Pod:
+    """What one answer says of one pod: values by part, and by `le` for buckets."""
+
+    parts: dict[str, float] = field(default_factory=dict)
+    buckets: dict[str, float] = field(default_factory=dict)
+
+
+def _by_pod(labels: MetricLabels, answer: Iterable[Series]) -> dict[Workload, dict[str, _Pod]]:
+    pods: dict[Workload, dict[str, _Pod]] = defaultdict(lambda: defaultdict(_Pod))
+    for series in answer:
+        if math.isnan(series.value):
+            continue
+        pod = pods[_workload(labels, series)][series.labels.get(labels.pod, "")]
+        if (le := series.labels.get("le")) is not None:
+            pod.buckets[le] = series.value
+        else:
+            pod.parts[series.labels.get(PART, "")] = series.value
+    return pods
+
+
+def _success(ask: CountAsk, pods: Mapping[str, _Pod], stale_after: float) -> Reading:
+    # no series of errors means no errors, as long as there are requests
+    counts = {
+        name: (pod.parts["total"], pod.parts.get("bad", 0.0)) for name, pod in pods.items() if "total" in pod.parts
+    }
+    return _counted(ask, pods, counts, stale_after)
+
+
+def _slow(ask: CountAsk, pods: Mapping[str, _Pod], edge: float, les: frozenset[str], stale_after: float) -> Reading:
+    counts: dict[str, tuple[float, float]] = {}
+    for name, pod in pods.items():
+        fast = [pod.buckets[le] for le in les if le in pod.buckets]
+        # a pod with other edges is left out: without this bucket all its requests would look slow
+        if fast and "+Inf" in pod.buckets:
+            total = pod.buckets["+Inf"]
+            counts[name] = (total, max(0.0, total - max(fast)))
+    detail = ""
+    if ask.slower_than is not None and edge > ask.slower_than * (1 + 1e-9):
+        detail = f"the histogram has no edge at {ask.slower_than:g} s: counting requests slower than {edge:g} s"
+    return _counted(ask, pods, counts, stale_after, edge=edge, detail=detail)
+
+
+def _counted(
+    ask: CountAsk,
+    pods: Mapping[str, _Pod],
+    counts: Mapping[str, tuple[float, float]],
+    stale_after: float,
+    *,
+    edge: float | None = None,
+    detail: str = "",
+) -> Reading:
+    """One pod that died does not make its workload stale: the others still tell."""
+    if not counts:
+        return _reading(ask, "no-data", edge=edge, detail=f"no series for workload {ask.workload} in {ask.namespace}")
+    ages = [pods[name].parts.get("age", 0.0) for name in counts]
+    if min(ages) > stale_after:
+        detail = f"the newest sample is {min(ages):.0f} s old"
+        return _reading(ask, "stale", edge=edge, detail=detail)
+    if "" in counts:
+        lost = f"the series have no label {ask.labels.pod}: pods are counted together, and restarts may hide requests"
+        detail = f"{detail}; {lost}" if detail else lost
+    return _reading(ask, "value", pods=counts, edge=edge, detail=detail)
+
+
+def _without_edge(ask: CountAsk, edges: Mapping[float, frozenset[str]]) -> Reading:
+    if not edges:
+        return _reading(ask, "no-data", detail=f"no histogram for workload {ask.workload} in {ask.namespace}")
+    detail = f"no histogram edge at or above {ask.slower_than:g} s; the highest is {max(edges):g} s"
+    return _reading(ask, "unknown", detail=detail)
+
+
+def _reading(
+    ask: CountAsk,
+    status: Literal["value", "no-data", "stale", "unknown"],
+    *,
+    pods: Mapping[str, tuple[float, float]] | None = None,
+    edge: float | None = None,
+    detail: str = "",
+) -> Reading:
+    return Reading(status, shown(ask), pods=dict(pods or {}), edge=edge, detail=detail)
+
+
+def _workload(labels: MetricLabels, series: Series) -> Workload:
+    return series.labels.get(labels.namespace, ""), series.labels.get(labels.workload, "")
+
+
+def _workloads(asks: Iterable[CountAsk]) -> list[Workload]:
+    return sorted({workload_of(ask) for ask in asks})

@@ -1,0 +1,201 @@
+"""One Prometheus: a query in, samples out, and every way in which that can fail as `QueryError`.
+
+prometheus-api-client asks; it gives back the bare result and drops Prometheus' `error` and `warnings`.  A response hook
+on the Session that we hand to it reads those first and raises.  That keeps the whole answer and its verdict in one
+place, without state between hook and caller, which a memory of the last answer per thread would need.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import requests
+import urllib3
+from prometheus_api_client import PrometheusConnect
+from prometheus_api_client.exceptions import PrometheusApiClientException
+from requests.adapters import HTTPAdapter
+from requests.utils import get_environ_proxies
+from urllib3.util.retry import Retry
+
+from rollout.adapters.metrics.promql import Series
+
+WORKERS: Final = 4
+"""Queries under way at a time."""
+LONGEST: Final = 240
+"""Characters of Prometheus' own words that we repeat."""
+
+
+LONGEST_URL: Final = 2000
+"""Characters of a query that still travels in the URL. Short ones do: a GET needs the fewest rights on the way."""
+
+
+class QueryError(Exception):
+    """Why there is no answer. The text holds no credentials."""
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What a provider's Secrets hold."""
+
+    bearer: str = field(default="", repr=False)
+    password: str = field(default="", repr=False)
+    ca: str = field(default="", repr=False)
+
+
+class _Adapter(HTTPAdapter):
+    """Connections with our own TLS context: requests itself takes a CA only from a file, and adds public ones to it."""
+
+    def __init__(self, context: ssl.SSLContext | None) -> None:
+        self._context = context
+        super().__init__(pool_maxsize=WORKERS, max_retries=Retry(0, redirect=5, read=False))
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs, ssl_context=self._context)
+
+    def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
+        if self._context is None:
+            super().cert_verify(conn, url, verify, cert)
+
+
+class _Session(requests.Session):
+    """A session that sends long queries as a form: in a URL, where the library puts them, proxies would cut them."""
+
+    def request(self, method: str, url: str | bytes, *args: Any, **kwargs: Any) -> requests.Response:
+        params = kwargs.get("params") or {}
+        if len(params.get("query", "")) > LONGEST_URL:
+            method, kwargs = "POST", {**kwargs, "params": None, "data": params}
+        return super().request(method, url, *args, **kwargs)
+
+
+class Server:
+    """A client of one Prometheus. Threads may share it."""
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        timeout: float,
+        headers: Mapping[str, str] | None = None,
+        username: str = "",
+        credentials: Credentials = Credentials(),
+        insecure: bool = False,
+    ) -> None:
+        self.address = address.rstrip("/")
+        self.timeout = timeout
+        """Seconds for one query."""
+        session = _Session()
+        # the environment would be read again at every request, and a ~/.netrc could add credentials nobody asked for
+        session.trust_env = False
+        session.proxies = dict(get_environ_proxies(self.address))
+        session.verify = not insecure
+        session.hooks["response"].append(_inspect)
+        self._client = PrometheusConnect(
+            url=self.address,
+            headers=dict(headers or {})
+            | ({"Authorization": f"Bearer {credentials.bearer}"} if credentials.bearer else {}),
+            auth=(username, credentials.password) if username else None,
+            session=session,
+            timeout=timeout,
+            retry=Retry(0),
+        )
+        # after the client, which mounts an adapter of its own
+        session.mount(self.address, _Adapter(_tls(credentials.ca, insecure=insecure)))
+
+    def query(self, text: str) -> list[Series]:
+        """The samples of an instant query; a scalar is one sample without labels. Blocks.
+
+        Raises:
+            QueryError: no answer, an error, a partial answer, or one that holds no numbers.
+        """
+        try:
+            # the server is told to give up as well, or a heavy query would go on without us
+            result = self._client.custom_query(text, params={"timeout": f"{self.timeout:g}s"}, timeout=self.timeout)
+        except (requests.RequestException, PrometheusApiClientException, urllib3.exceptions.HTTPError) as error:
+            # never the error's own text: it quotes the URL, which may hold a password
+            raise QueryError(f"{self.shown}: {self._silence(error)}") from None
+        except QueryError as error:
+            raise QueryError(f"{self.shown}: {error}") from None
+        except (KeyError, TypeError, ValueError):
+            raise QueryError(f"{self.shown}: the server answers, but not as Prometheus does") from None
+        return _samples(result)
+
+    @property
+    def shown(self) -> str:
+        """The address without user and password."""
+        url = urlsplit(self.address)
+        return url._replace(netloc=url.netloc.rpartition("@")[2]).geturl()
+
+    def _silence(self, error: Exception) -> str:
+        match error:
+            case requests.Timeout():
+                return f"no answer within {self.timeout:g} s"
+            case requests.exceptions.SSLError():
+                return "its certificate is not trusted, or it speaks no TLS"
+            case requests.ConnectionError():
+                return "no connection"
+            case _:
+                return f"the request failed ({type(error).__name__})"
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._client.close()
+
+
+def _tls(ca: str, *, insecure: bool) -> ssl.SSLContext | None:
+    """A context for a CA of its own, or for none; None means the usual public ones.
+
+    Raises:
+        QueryError: the CA is no certificate.
+    """
+    if insecure:
+        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+        context = ssl.create_default_context()
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        return context
+    if not ca:
+        return None
+    try:
+        return ssl.create_default_context(cadata=ca)
+    except (ssl.SSLError, ValueError):
+        raise QueryError("the provider's CA is no PEM certificate") from None
+
+
+def _inspect(response: requests.Response, *_: object, **__: object) -> None:
+    """Refuse what is no whole answer. Redirects pass: the session follows them."""
+    if response.is_redirect:
+        return
+    try:
+        body = response.json()
+    except requests.JSONDecodeError:
+        body = None
+    if not isinstance(body, dict):
+        body = {}
+    if response.status_code != 200:
+        words = body.get("error") or ""
+        raise QueryError(f"HTTP {response.status_code}" + (f": {_trim(str(words))}" if words else ""))
+    if body.get("status") != "success":
+        raise QueryError("the server answers, but not as Prometheus does")
+    # a store that is down makes Thanos and its like answer with what is left; `infos` only comment on the query
+    if body.get("warnings"):
+        raise QueryError(f"partial answer: {_trim('; '.join(map(str, body['warnings'])))}")
+
+
+def _trim(text: str) -> str:
+    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+
+
+def _samples(result: Any) -> list[Series]:
+    """Read the result of an instant query: `[time, value]` of a scalar, or a list of series."""
+    try:
+        if len(result) == 2 and not isinstance(result[0], dict):
+            return [Series({}, float(result[1]))]
+        if any("value" not in series for series in result):
+            raise QueryError("the query yields a range or a histogram, not a number")
+        return [Series(series["metric"], float(series["value"][1])) for series in result]
+    except (KeyError, IndexError, TypeError, ValueError):
+        raise QueryError("the query yields no number") from None
