@@ -77,10 +77,11 @@ def number(limit: float | str) -> float:
 
 
 def spell(length: float) -> str:
-    """A number of seconds in words that `seconds` reads back: `90` gives `1m30s`."""
+    """A number of seconds in words that `seconds` reads back: `90` gives `1m30s`. Whole seconds from one second on."""
+    milliseconds = round(length * 1000)
+    if milliseconds < 1000:
+        return f"{milliseconds}ms" if milliseconds > 0 else "0s"
     whole = round(length)
-    if whole < 1:
-        return f"{round(length * 1000)}ms" if length > 0 else "0s"
     parts = []
     for unit, size in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
         count, whole = divmod(whole, size)

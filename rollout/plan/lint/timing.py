@@ -19,6 +19,11 @@ def _hold_path(subject: Subject, step: PlannedStep) -> str:
     return "spec.linear.every" if subject.spec.linear else f"{step.path}.hold"
 
 
+def _covered(step: PlannedStep) -> bool:
+    """Nothing of the hold is left to judge; a rule of its own, which makes others pointless."""
+    return 0 < step.warmup >= step.hold
+
+
 def _once(hits: Iterator[Hit]) -> Iterator[Hit]:
     """A preset makes many steps of one line: say it once."""
     seen = set()
@@ -40,6 +45,7 @@ def no_look(subject: Subject) -> Iterator[Hit]:
         for step in subject.steps
         if step.weight is not None
         and step.gates
+        and not _covered(step)
         and step.hold - step.warmup < min(_interval(subject, gate) for gate in step.gates)
     )
 
@@ -70,7 +76,7 @@ def too_few_looks(subject: Subject) -> Iterator[Hit]:
 def warmup_covers_hold(subject: Subject) -> Iterator[Hit]:
     """A warmup that is as long as the hold."""
     for step in subject.steps:
-        if step.weight is not None and step.warmup > 0 and step.warmup >= step.hold:
+        if step.weight is not None and _covered(step):
             said = f"a warmup of {spell(step.warmup)} leaves nothing of the {spell(step.hold)} of step {step.name}"
             yield Hit("spec.analysis.warmup", said)
             return
