@@ -1,0 +1,275 @@
+"""Each finding of the Istio router appears for its cause, and a shop in good order has none."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from rollout.adapters.routers.istio import Istio
+from rollout.adapters.routers.istio import findings as module
+from rollout.plan.finding import Finding, Level
+from rollout.plan.program import Backends, Side
+from tests.conformance import istio_manifests as given
+from tests.conformance.router_suite import OWNER, World, play
+
+CANARY = Backends(
+    "shop",
+    "web",
+    "web-7",
+    Side("web", labels={"pod-template-hash": "aaa"}),
+    Side("web-canary", labels={"pod-template-hash": "bbb"}),
+)
+SUBSETS = Backends("shop", "web", "web-7", Side("", subset="v1"), Side("", subset="v2"))
+PLAIN_RULE = given.RULE.partition("  subsets:")[0]
+ROUTE = """
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: web, namespace: shop}
+spec:
+  hosts: [web]
+  http:
+  - route:
+    - destination: {host: web}
+"""
+
+
+def rule(name: str, namespace: str, host: str, extra: str = "") -> str:
+    return f"""
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {{name: {name}, namespace: {namespace}}}
+spec:
+  host: "{host}"
+  {extra}
+"""
+
+
+def sidecar(hosts: str) -> str:
+    return f"""
+apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata: {{name: default, namespace: shop}}
+spec:
+  egress:
+  - hosts: [{hosts}]
+"""
+
+
+def find(*texts: str, backends: Backends = CANARY) -> Sequence[Finding]:
+    return Istio().findings(backends, World(given.objects(*texts)).read())
+
+
+CASES: dict[str, tuple[str, Level, tuple[str, ...]]] = {
+    "a rule in a client's namespace": (
+        "RO301",
+        Level.ERROR,
+        (given.SERVICE, ROUTE, rule("x", "front", "web.shop.svc.cluster.local")),
+    ),
+    "a wildcard rule in a client's namespace": (
+        "RO301",
+        Level.ERROR,
+        (given.SERVICE, ROUTE, rule("x", "front", "*.local")),
+    ),
+    "a private rule in the root namespace": (
+        "RO302",
+        Level.ERROR,
+        (given.SERVICE, ROUTE, rule("x", "istio-system", "*.shop.svc.cluster.local", "exportTo: ['.']")),
+    ),
+    "a rule for some workloads": (
+        "RO303",
+        Level.ERROR,
+        (given.SERVICE, ROUTE, rule("x", "shop", "web", "workloadSelector: {matchLabels: {app: cart}}")),
+    ),
+    "rules exported differently": (
+        "RO304",
+        Level.ERROR,
+        (given.SERVICE, ROUTE, PLAIN_RULE, rule("x", "shop", "web", "exportTo: ['.']")),
+    ),
+    "two rules": (
+        "RO305",
+        Level.WARNING,
+        (given.SERVICE, ROUTE, PLAIN_RULE, rule("x", "shop", "web", "exportTo: ['*']")),
+    ),
+    "a global rule": ("RO306", Level.INFO, (given.SERVICE, ROUTE, rule("x", "istio-system", "*.local"))),
+    "a subset named like ours": (
+        "RO307",
+        Level.ERROR,
+        (given.SERVICE, ROUTE, rule("x", "shop", "web", "subsets: [{name: web-7-canary, labels: {a: b}}]")),
+    ),
+    "a rule named like ours": ("RO307", Level.ERROR, (given.SERVICE, ROUTE, rule("web-7", "shop", "cart"))),
+    "a route named like ours": ("RO307", Level.ERROR, (given.SERVICE, ROUTE.replace("name: web,", "name: web-7,"))),
+    "consistent hashing": (
+        "RO308",
+        Level.INFO,
+        (
+            given.SERVICE,
+            ROUTE,
+            rule("x", "shop", "web", "trafficPolicy: {loadBalancer: {consistentHash: {useSourceIp: true}}}"),
+        ),
+    ),
+    "outlier detection": (
+        "RO309",
+        Level.INFO,
+        (given.SERVICE, ROUTE, rule("x", "shop", "web", "trafficPolicy: {outlierDetection: {interval: 5s}}")),
+    ),
+    "two routes for one host": (
+        "RO310",
+        Level.ERROR,
+        (
+            given.SERVICE,
+            ROUTE,
+            ROUTE.replace("name: web,", "name: x,").replace("[web]", "[web.shop.svc.cluster.local]"),
+        ),
+    ),
+    "a route that goes elsewhere": (
+        "RO311",
+        Level.ERROR,
+        (given.SERVICE, ROUTE.replace("{host: web}", "{host: web-v1}")),
+    ),
+    "a wildcard host": (
+        "RO313",
+        Level.WARNING,
+        (given.SERVICE, ROUTE.replace("[web]", "['*.shop.svc.cluster.local']")),
+    ),
+    "a regular expression": (
+        "RO313",
+        Level.WARNING,
+        (given.SERVICE, ROUTE.replace("- route:", "- match: [{uri: {regex: '/a.*'}}]\n    route:")),
+    ),
+    "a mirror": (
+        "RO314",
+        Level.WARNING,
+        (given.SERVICE, ROUTE.replace("- route:", "- mirror: {host: web}\n    route:")),
+    ),
+    "Argo CD": (
+        "RO315",
+        Level.WARNING,
+        (
+            given.SERVICE,
+            ROUTE.replace("namespace: shop}", 'namespace: shop, annotations: {argocd.argoproj.io/tracking-id: "a:b"}}'),
+        ),
+    ),
+    "Flux": (
+        "RO315",
+        Level.WARNING,
+        (
+            given.SERVICE,
+            ROUTE.replace("namespace: shop}", "namespace: shop, labels: {kustomize.toolkit.fluxcd.io/name: apps}}"),
+        ),
+    ),
+    "an unknown subset": ("RO316", Level.ERROR, (given.SERVICE, ROUTE.replace("host: web}", "host: web, subset: v9}"))),
+    "a subset by version": (
+        "RO317",
+        Level.WARNING,
+        (given.SERVICE, given.RULE, ROUTE.replace("host: web}", "host: web, subset: v1}")),
+    ),
+    "a subset that excludes the candidate": (
+        "RO317",
+        Level.ERROR,
+        (
+            given.SERVICE,
+            given.RULE.replace("version: v1", "pod-template-hash: aaa"),
+            ROUTE.replace("host: web}", "host: web, subset: v1}"),
+        ),
+    ),
+    "no service": ("RO320", Level.ERROR, (ROUTE,)),
+    "no selector": ("RO320", Level.ERROR, (given.SERVICE.replace("  selector: {app: web}\n", ""), ROUTE)),
+    "headless": ("RO321", Level.ERROR, (given.SERVICE.replace("10.96.0.7", "None"), ROUTE)),
+    "a selector by hash": (
+        "RO322",
+        Level.ERROR,
+        (given.SERVICE.replace("app: web", "pod-template-hash: aaa"), ROUTE),
+    ),
+    "a TLS port only": ("RO323", Level.ERROR, (given.SERVICE.replace("name: http", "name: tls-x"),)),
+    "a TCP port beside": ("RO323", Level.WARNING, (given.MIXED_PORTS, ROUTE)),
+    "a Sidecar": (
+        "RO324",
+        Level.WARNING,
+        (given.SERVICE, ROUTE, sidecar("'istio-system/*', './cart.shop.svc.cluster.local'")),
+    ),
+}
+
+
+@pytest.mark.parametrize(("code", "level", "texts"), CASES.values(), ids=CASES.keys())
+def test_each_cause_has_its_finding_and_no_other(code: str, level: Level, texts: tuple[str, ...]) -> None:
+    found = find(*texts)
+    assert {(finding.code, finding.level) for finding in found} == {(code, level)}
+
+
+@pytest.mark.parametrize("texts", [case[2] for case in CASES.values()], ids=CASES.keys())
+def test_each_finding_says_where_and_what_to_do(texts: tuple[str, ...]) -> None:
+    for finding in find(*texts):
+        assert finding.where
+        assert finding.fix
+        assert len(finding.message) > 30
+
+
+def test_every_code_is_documented_and_has_a_case() -> None:
+    documented = {word for word in (module.__doc__ or "").split() if word.startswith("RO3")}
+    elsewhere = {"RO312", "RO330", "RO331"}
+    assert documented == {case[0] for case in CASES.values()} | elsewhere
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        (given.SERVICE,),
+        (given.SERVICE, ROUTE),
+        (given.SERVICE, ROUTE, PLAIN_RULE),
+        (given.SERVICE, given.UNRELATED, rule("x", "front", "web")),
+        (given.SERVICE, ROUTE, sidecar("'./*', 'istio-system/*'")),
+        (given.SERVICE, ROUTE, sidecar("'*/web.shop.svc.cluster.local'")),
+        (given.MIXED_PORTS,),
+    ],
+)
+def test_a_shop_in_good_order_has_no_findings(texts: tuple[str, ...]) -> None:
+    assert find(*texts) == ()
+
+
+def test_the_runs_own_objects_are_no_findings() -> None:
+    shop = World(given.objects(given.SERVICE))
+    play(shop, Istio().steer(CANARY, shop.read(), 10, (), OWNER))
+    assert Istio().findings(CANARY, shop.read()) == ()
+
+
+def test_flux_that_ignores_the_route_is_no_finding() -> None:
+    marks = "labels: {kustomize.toolkit.fluxcd.io/name: apps}, annotations: {kustomize.toolkit.fluxcd.io/ssa: Ignore}}"
+    assert find(given.SERVICE, ROUTE.replace("namespace: shop}", f"namespace: shop, {marks}")) == ()
+
+
+@pytest.mark.parametrize(("name", "word"), [("gone", "does not exist"), ("api", "no route to web")])
+def test_virtual_services_that_the_plan_names_have_to_fit(name: str, word: str) -> None:
+    other = ROUTE.replace("name: web,", "name: api,").replace("web]", "api]").replace("host: web", "host: api")
+    found = find(given.SERVICE, ROUTE, other, backends=replace(CANARY, virtual_services=("web", name)))
+    assert [(finding.code, finding.level) for finding in found] == [("RO312", Level.ERROR)]
+    assert word in found[0].message
+
+
+def test_two_subsets_that_are_there_have_no_findings() -> None:
+    assert find(given.SERVICE, given.RULE, given.TUTORIAL, backends=SUBSETS) == ()
+
+
+def test_a_subset_that_nobody_defines_is_an_error() -> None:
+    found = find(given.SERVICE, given.RULE, given.TUTORIAL, backends=replace(SUBSETS, candidate=Side("", subset="v3")))
+    assert [(finding.code, finding.where) for finding in found] == [("RO330", "traffic.candidate.subset")]
+    assert "there is: v1, v2" in found[0].fix
+
+
+def test_a_host_that_does_not_exist_is_an_error() -> None:
+    backends = Backends("shop", "web", "web-7", Side("", host="web-v1"), Side("", host="web-v3"))
+    found = find(given.HOSTS, backends=backends)
+    assert [(finding.code, finding.where) for finding in found] == [("RO330", "traffic.candidate.host")]
+
+
+def test_a_shift_without_a_route_to_stable_is_an_error() -> None:
+    found = find(given.SERVICE, given.RULE, backends=SUBSETS)
+    assert [finding.code for finding in found] == ["RO311"]
+
+
+def test_a_candidate_that_gets_traffic_already_is_an_error() -> None:
+    half = given.TUTORIAL + "      weight: 90\n    - {destination: {host: web, subset: v2}, weight: 10}\n"
+    found = find(given.SERVICE, given.RULE, half, backends=SUBSETS)
+    assert [finding.code for finding in found] == ["RO331"]
+    assert "gives subset v2 of web 10 % already in http[1]" in found[0].message
