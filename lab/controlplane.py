@@ -12,6 +12,7 @@ from lab.site import Site
 from lab.wait import port_taken, wait_for
 
 LOOPBACK = "127.0.0.1"
+PATIENCE = 15  # seconds that an earlier server may take to leave its port
 
 
 class ControlPlane:
@@ -54,7 +55,7 @@ class ControlPlane:
             self.processes.stop([name])
             record = None
         number = self.site.port(port)
-        if record is None and not wait_for(lambda: not port_taken(address, number), 15):
+        if record is None and not wait_for(lambda: not port_taken(address, number), PATIENCE):
             hint = "set ROLLOUT_LAB_INDEX to move this lab to other ports"
             raise LabError(f"{name} cannot start: {address}:{number} is taken; {hint}")
         self.processes.start(name, argv)
