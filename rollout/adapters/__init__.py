@@ -1,0 +1,1 @@
+"""By whom: one sub-package per technology; foreign clients are imported nowhere else."""

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from rollout import checks
-from rollout.controller.lease import RunLease, alive
-from rollout.controller.reconcile import Reconciler
+from rollout.controller.lease import DrivenElsewhere, RunLease, alive
+from rollout.controller.reconcile import Reconciler, Turn
 from rollout.controller.record import parse
 from rollout.controller.starting import (
     StartRefused,
@@ -90,13 +90,18 @@ class Foreground:
     async def drive(
         self, namespace: str, run: str, on_turn: OnTurn, *, until: Callable[[RunView], bool] | None = None
     ) -> RunView:
-        """Take turns until the run has ended, is held, or `until` says so."""
+        """Take turns until the run has ended, is held, or `until` says so.
+
+        While another engine drives the run, follow it; when that one dies, its lease expires and we go on.
+        """
         ref = Ref(PLAN_RUN, namespace, run)
         lease = RunLease(self.world, namespace, run, self._view(await self._get(ref)).uid)
         while True:
             try:
                 await lease.hold()
                 turn = await self.reconciler.turn(ref)
+            except DrivenElsewhere:
+                turn = Turn(self._view(await self._get(ref)), LOOK)
             except Retry as error:
                 await self.world.clock.sleep(min(max(error.after, 0.2), PATIENCE))
                 continue

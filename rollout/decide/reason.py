@@ -70,6 +70,8 @@ class Reason(StrEnum):
     """The Deployment's own roll does not finish; traffic stays where it is served."""
     DECISION_REFUSED = "DecisionRefused"
     """An order came too late, or for another step."""
+    WRITE_REFUSED = "WriteRefused"
+    """The API server refuses a write of the run; it needs a right or a change of the plan."""
     PROMOTED = "Promoted"
     """The new version is the version."""
     ROLLED_BACK = "RolledBack"

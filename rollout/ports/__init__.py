@@ -1,0 +1,1 @@
+"""The holes in the wall between us and the world: protocols only."""
