@@ -1,0 +1,37 @@
+"""The cluster itself: reachable, new enough, with our kinds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from rollout.checks.subject import Checker, Subject
+from rollout.errors import RolloutError
+from rollout.plan.finding import Finding, Level
+from rollout.plan.kinds import CANARY_PLAN, METRIC_TEMPLATE, PLAN_DECISION, PLAN_RUN
+
+KINDS: Final = (CANARY_PLAN, PLAN_RUN, PLAN_DECISION, METRIC_TEMPLATE)
+
+
+async def reachable(subject: Subject) -> Sequence[Finding]:
+    """Whether the API server answers."""
+    try:
+        await subject.world.cluster.version()
+    except RolloutError as error:
+        fix = error.hint or "look at the context: kubectl config current-context"
+        return [Finding("RO201", Level.ERROR, f"the Kubernetes API does not answer: {error}", fix=fix)]
+    return []
+
+
+async def kinds(subject: Subject) -> Sequence[Finding]:
+    """Whether our kinds are installed."""
+    missing = [kind.name for kind in KINDS if not await subject.world.cluster.serves(kind)]
+    if not missing:
+        return []
+    return [Finding("RO202", Level.ERROR, f"not installed: {', '.join(missing)}", fix="rollout crds apply")]
+
+
+CHECKERS: Final = (
+    Checker("cluster-api", "cluster", "Kubernetes API is reachable", reachable, fatal=True, needs_plan=False),
+    Checker("cluster-kinds", "cluster", "CanaryPlan and its kin are installed", kinds, fatal=True, needs_plan=False),
+)

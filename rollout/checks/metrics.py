@@ -1,0 +1,87 @@
+"""Metrics: every gate's question is answered for stable, with the labels that tell versions apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from rollout.checks.subject import Checker, Subject
+from rollout.plan.finding import Finding, Level
+from rollout.plan.kinds import POD
+from rollout.plan.program import CountGate, Gate, Program
+from rollout.ports.metrics import Ask, CountAsk, Reading, ScalarAsk
+
+
+async def answers(subject: Subject) -> Sequence[Finding]:
+    """Ask everything that the gates will ask, about stable, all in one call."""
+    if subject.program is None:
+        return []
+    asks = {gate.name: (gate, ask) for gate, ask in _questions(subject.program, subject.namespace)}
+    readings = await subject.world.metrics.ask(list(dict.fromkeys(ask for _, ask in asks.values()))) if asks else {}
+    found: dict[str, Finding] = {}
+    for gate, ask in asks.values():
+        finding = _judge(gate, readings[ask])
+        if finding is not None:
+            # one outage is one finding, however many gates it hits
+            found.setdefault(f"{finding.code} {finding.message}", finding)
+    pods = {pod for _, ask in asks.values() for pod in readings[ask].pods}
+    if pods and subject.program.workload and not found:
+        found.update({f.code: f for f in await _labels(subject, pods)})
+    return list(found.values())
+
+
+def _questions(program: Program, namespace: str) -> Iterator[tuple[Gate, Ask]]:
+    settings = program.settings
+    for step in program.steps:
+        for gate in step.gates:
+            if isinstance(gate, CountGate):
+                yield (
+                    gate,
+                    CountAsk(
+                        gate.metric,
+                        namespace,
+                        program.backends.stable.workload,
+                        gate.slower_than,
+                        settings.labels,
+                        settings.provider,
+                        namespace,
+                    ),
+                )
+            else:
+                yield gate, ScalarAsk(gate.query, gate.provider or settings.provider, namespace)
+
+
+def _judge(gate: Gate, reading: Reading) -> Finding | None:
+    what = f"gate {gate.name}"
+    match reading.status:
+        case "unknown":
+            text = f"the metrics cannot be asked: {reading.detail or 'no answer'}"
+            fix = "start Prometheus, or correct its address: spec.analysis.provider, --prometheus or ROLLOUT_PROMETHEUS"
+            return Finding("RO401", Level.ERROR, text, where=what, fix=fix)
+        case "no-data" if isinstance(gate, CountGate):
+            text = f"{what} has no data for stable: {reading.query}"
+            fix = "send traffic through the mesh; if there is some, correct spec.analysis.labels"
+            return Finding("RO402", Level.WARNING, text, where=what, fix=fix)
+        case "stale":
+            text = f"{what}: {reading.detail or 'the newest sample is old'}"
+            return Finding("RO404", Level.WARNING, text, where=what, fix="look at Prometheus' scrape targets")
+        case "many":
+            text = f"{what} has several series where one number is needed: {reading.query}"
+            return Finding("RO405", Level.ERROR, text, where=what, fix="put an aggregation such as sum() around it")
+        case "value" | "no-data":
+            # a query about the candidate has no data before there is one
+            return None
+
+
+async def _labels(subject: Subject, pods: set[str]) -> list[Finding]:
+    """Counters must name pods that exist, else restarts cannot be told from fewer requests."""
+    known = {pod["metadata"]["name"] for pod in await subject.world.cluster.list(POD, subject.namespace)}
+    if pods & known:
+        return []
+    label = subject.program.settings.labels.pod if subject.program else "pod"
+    text = f"label {label} of the counters names no pod of {subject.namespace} (seen: {min(pods) or 'nothing'})"
+    fix = "set spec.analysis.labels.pod to the label with the pod's name"
+    return [Finding("RO403", Level.WARNING, text, fix=fix)]
+
+
+CHECKERS: Final = (Checker("metrics-answer", "metrics", "every gate's query is answered", answers),)
