@@ -1,0 +1,164 @@
+"""Plans that break one rule each, and sound ones: for lint, and for the API server, which refuses some of them too."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from rollout.plan.gate import TemplateSpec
+from rollout.plan.lint import Known
+
+SUCCESS = {"name": "success", "metric": "success", "min": "99%"}
+SLOW = {"name": "slow", "metric": "slow", "slowerThan": "500ms", "max": "5%"}
+STEPS = [{"weight": 10}, {"weight": 50}]
+CLEAN: dict[str, Any] = {"target": {"name": "web"}, "steps": STEPS, "analysis": {"gates": [SUCCESS]}}
+LINEAR: dict[str, Any] = {key: value for key, value in CLEAN.items() if key != "steps"}
+TRAFFIC: dict[str, Any] = {
+    "service": "web",
+    "traffic": {"stable": {"subset": "v1"}, "candidate": {"subset": "v2"}, "workloads": ["web-v1", "web-v2"]},
+    "steps": STEPS,
+    "analysis": {"gates": [SUCCESS]},
+}
+
+
+def text(spec: dict[str, Any], name: str = "web", namespace: str = "shop") -> str:
+    """A plan as a file."""
+    head = {"apiVersion": "meshrollout.dev/v1alpha1", "kind": "CanaryPlan"}
+    metadata = {"name": name, "namespace": namespace}
+    return yaml.safe_dump(head | {"metadata": metadata, "spec": spec}, sort_keys=False)
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A plan that breaks one rule, and where."""
+
+    code: str
+    path: str
+    spec: dict[str, Any]
+    known: Known = field(default_factory=Known)
+    name: str = "web"
+
+
+def steps(*given: dict[str, Any]) -> dict[str, Any]:
+    return CLEAN | {"steps": list(given)}
+
+
+def gate(**given: Any) -> dict[str, Any]:
+    return CLEAN | {"analysis": {"gates": [{key: value for key, value in given.items() if value is not None}]}}
+
+
+def analysis(**given: Any) -> dict[str, Any]:
+    return CLEAN | {"analysis": {"gates": [SUCCESS]} | given}
+
+
+def provider(**given: Any) -> dict[str, Any]:
+    return analysis(provider={"address": "http://prom:9090"} | given)
+
+
+SECRET = {"name": "prom", "key": "token"}
+BROKEN = [
+    Broken("RO101", "spec.steps[1].weight", steps({"weight": 30}, {"weight": 20})),
+    Broken("RO102", "spec.steps[1].weight", steps({"weight": 30}, {"weight": 30})),
+    Broken("RO103", "spec.steps[0]", steps({"hold": "1m"}, {"weight": 20})),
+    Broken("RO103", "spec.steps[0]", steps({"weight": 1, "approve": {}})),
+    Broken("RO104", "spec.linear", LINEAR | {"linear": {"step": 0.5, "every": "1m", "to": 50}}),
+    Broken(
+        "RO105",
+        "spec.steps[0].weight",
+        steps({"weight": 0.5}, {"weight": 50}),
+        Known(integer_routers=frozenset({"istio"})),
+    ),
+    Broken("RO106", "spec.steps[1]", steps({"weight": 0}, {"weight": 60})),
+    Broken("RO107", "spec.steps[0]", steps({"weight": 1})),
+    Broken("RO108", "spec.steps[1].name", steps({"weight": 1, "name": "a"}, {"weight": 50, "name": "a"})),
+    Broken("RO109", "spec.steps[0].name", steps({"weight": 10, "name": "release"})),
+    Broken("RO112", "spec.steps[0].wait", steps({"weight": 10, "wait": "1m"})),
+    Broken("RO113", "spec.steps[0].hold", steps({"weight": 10, "hold": 60})),
+    Broken("RO114", "spec.steps[0].weight", steps({"weight": 120})),
+    Broken("RO115", "spec.analysis.gates[0].name", gate(metric="success", min=0.9)),
+    Broken("RO120", "spec.steps[0].hold", steps({"weight": 10, "hold": "10s"}, {"weight": 50})),
+    Broken("RO120", "spec.linear.every", LINEAR | {"linear": {"step": 10, "every": "10s"}}),
+    Broken("RO120", "spec.steps[0].hold", steps({"weight": 10, "hold": "0s"}, {"weight": 50})),
+    Broken("RO121", "spec.steps[0].hold", steps({"weight": 10, "hold": "20s"}, {"weight": 50})),
+    Broken("RO122", "spec.analysis.warmup", analysis(warmup="1m")),
+    Broken("RO123", "spec.steps[0].deadline", steps({"weight": 10, "deadline": "30s"})),
+    Broken("RO123", "spec.steps[1].deadline", steps({"weight": 10}, {"approve": {"within": "2h"}, "deadline": "1h"})),
+    Broken("RO124", "spec.steps[0]", steps({"approve": {}}, {"weight": 10})),
+    Broken("RO130", "spec.analysis.gates[0]", gate(name="a", metric="success", query="up", min=1)),
+    Broken("RO130", "spec.analysis.gates[0]", gate(name="a", min=1)),
+    Broken("RO131", "spec.analysis.gates[0]", gate(name="a", metric="slow", max=0.1)),
+    Broken("RO131", "spec.analysis.gates[0]", gate(name="a", metric="success", min=0.9, slowerThan="1s")),
+    Broken("RO132", "spec.analysis.gates[0]", gate(**SUCCESS, failures=6)),
+    Broken("RO133", "spec", CLEAN | {"analysis": {}}),
+    Broken("RO133", "spec", gate(**SUCCESS, observeOnly=True)),
+    Broken("RO134", "spec.analysis.gates[0]", gate(name="a", metric="success")),
+    Broken("RO135", "spec.analysis.gates[1].name", CLEAN | {"analysis": {"gates": [SUCCESS, SUCCESS]}}),
+    Broken("RO135", "spec.steps[0].gates[1].name", steps({"weight": 10, "gates": [SUCCESS, SUCCESS]})),
+    Broken("RO136", "spec.analysis.gates[0].min", gate(name="a", metric="success", min=99)),
+    Broken("RO136", "spec.analysis.gates[0].max", gate(**(SLOW | {"max": "150%"}))),
+    Broken("RO137", "spec.analysis.gates[0].max", gate(name="a", metric="success", max=0.99)),
+    Broken("RO137", "spec.analysis.gates[0].min", gate(name="a", metric="slow", slowerThan="1s", min=0.1)),
+    Broken("RO138", "spec.analysis.gates[0].min", gate(name="a", query="up", min=2, max=1)),
+    Broken("RO139", "spec.analysis.gates[0].slowerThan", gate(**(SLOW | {"slowerThan": "300ms"}))),
+    Broken("RO140", "spec.analysis.provider", provider(address="http://me:secret@prom:9090")),
+    Broken(
+        "RO141",
+        "spec.analysis.provider",
+        provider(bearer=SECRET, basic={"username": "me", "password": SECRET}),
+    ),
+    Broken("RO142", "spec.analysis.provider", provider(headers={"authorization": "Bearer x"})),
+    Broken("RO143", "spec.analysis.gates[0].minRequests", gate(**SUCCESS, minRequests=0)),
+    Broken(
+        "RO144",
+        "spec.analysis.gates[0].template",
+        gate(name="a", template="gone", min=1),
+        Known(templates={"there": TemplateSpec(query="up")}),
+    ),
+    Broken(
+        "RO145",
+        "spec.analysis.gates[0].variables.window",
+        gate(name="a", query="up", min=1, variables={"window": "1m"}),
+    ),
+    Broken("RO146", "spec.analysis.gates[0]", gate(name="a", query="up{z='${zone}'}", min=1)),
+    Broken(
+        "RO146",
+        "spec.analysis.gates[0]",
+        gate(name="a", template="there", min=1),
+        Known(templates={"there": TemplateSpec(query="up{z='${zone}'}")}),
+    ),
+    Broken("RO150", "spec", CLEAN | TRAFFIC),
+    Broken("RO150", "spec", {"steps": STEPS}),
+    Broken("RO151", "spec", CLEAN | {"linear": {"step": 10, "every": "1m"}}),
+    Broken("RO152", "spec", {key: value for key, value in TRAFFIC.items() if key != "service"}),
+    Broken("RO153", "spec.traffic", TRAFFIC | {"traffic": {"stable": {"subset": "a"}, "candidate": {"subset": "a"}}}),
+    Broken(
+        "RO154",
+        "spec.analysis.gates[0].metric",
+        TRAFFIC | {"traffic": {"stable": {"subset": "a"}, "candidate": {"subset": "b"}}},
+    ),
+    Broken("RO155", "spec.strategy", CLEAN | {"strategy": "canari"}, Known(strategies=frozenset({"canary"}))),
+    Broken("RO156", "spec.router.type", CLEAN | {"router": {"type": "isto"}}, Known(routers=frozenset({"istio"}))),
+    Broken("RO157", "spec.target.name", CLEAN | {"target": {"name": "a" * 57}}),
+    Broken("RO158", "metadata.name", CLEAN, name="a" * 51),
+    Broken("RO159", "spec.promotion.bake", CLEAN | {"promotion": {"mode": "native", "bake": "1m"}}),
+    Broken("RO159", "spec.promotion.bake", steps({"weight": 10}, {"weight": 100}) | {"promotion": {"bake": "1m"}}),
+    Broken(
+        "RO160",
+        "spec.traffic.candidate",
+        TRAFFIC
+        | {
+            "traffic": {"stable": {"subset": "a"}, "candidate": {"host": "web", "subset": "a"}, "workloads": ["a", "b"]}
+        },
+    ),
+    Broken(
+        "RO161",
+        "spec.steps",
+        CLEAN
+        | {
+            "steps": [{"weight": weight, "hold": "5m"} for weight in range(10, 60)],
+            "analysis": {"gates": [{"name": f"g{n}", "query": "x" * 4000, "min": 1} for n in range(2)]},
+        },
+    ),
+]
