@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -109,7 +110,7 @@ async def test_a_kind_is_found_as_soon_as_it_is_installed(kube_cluster: KubeClus
 
 def with_token(apiserver: ApiServer, folder: Path, token: str) -> str:
     """A kubeconfig for the same server and somebody else."""
-    other = ApiServer(folder / "other")
+    other = replace(apiserver, kubeconfig=folder / "other")
     other.kubeconfig.write_bytes(apiserver.kubeconfig.read_bytes())
     other.kubectl("config", "set-credentials", "other", "--token", token)
     other.kubectl("config", "set-context", "--current", "--user", "other")
@@ -119,9 +120,9 @@ def with_token(apiserver: ApiServer, folder: Path, token: str) -> str:
 @pytest.fixture
 def weak(apiserver: ApiServer, kube_namespace: str, tmp_path: Path) -> str:
     """A kubeconfig that may do nothing."""
-    return with_token(
-        apiserver, tmp_path, apiserver.kubectl("create", "token", "default", "-n", kube_namespace).strip()
-    )
+    apiserver.kubectl("create", "serviceaccount", "weak", "-n", kube_namespace)
+    token = apiserver.kubectl("create", "token", "weak", "-n", kube_namespace).strip()
+    return with_token(apiserver, tmp_path, token)
 
 
 async def test_somebody_without_rights_learns_which_one_is_missing(weak: str, kube_namespace: str) -> None:

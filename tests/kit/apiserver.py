@@ -14,7 +14,7 @@ import pytest
 from rollout.adapters.kube.cluster import KubeCluster, connect
 from rollout.plan.kinds import NAMESPACE, Ref
 from rollout.ports.cluster import guard_of
-from tests.kit.lab import missing, up
+from tests.kit.lab import up
 
 CRDS = Path(__file__).parents[2] / "crds"
 
@@ -24,10 +24,11 @@ class ApiServer:
     """A running API server with our kinds installed."""
 
     kubeconfig: Path
+    program: str = "kubectl"
 
     def kubectl(self, *args: str, stdin: str | None = None) -> str:
         """What kubectl prints; a failure is an error that quotes it."""
-        command = ["kubectl", f"--kubeconfig={self.kubeconfig}", *args]
+        command = [self.program, f"--kubeconfig={self.kubeconfig}", *args]
         done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=60, check=False)
         if done.returncode:
             raise AssertionError(f"kubectl {' '.join(args)}: {done.stderr}")
@@ -38,9 +39,11 @@ class ApiServer:
 def apiserver() -> ApiServer:
     """The API server. It stays up for the next run of the tests."""
     existing = os.environ.get("ROLLOUT_TEST_KUBECONFIG")
-    server = ApiServer(Path(existing or up("test-api", "api").kubeconfig))
-    if not any(CRDS.glob("*.yaml")):
-        missing("crds/ is empty: generate it first")
+    if existing:
+        server = ApiServer(Path(existing))
+    else:
+        lab = up("test-api", "api")
+        server = ApiServer(lab.kubeconfig, str(lab.site.program("kubectl")))
     server.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(CRDS))
     server.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(CRDS))
     return server

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import pytest
+
+from lab import Lab, LabError
 
 
 def missing(reason: str) -> NoReturn:
@@ -15,15 +17,10 @@ def missing(reason: str) -> NoReturn:
     pytest.skip(reason)
 
 
-def up(name: str, profile: str) -> Any:
+def up(name: str, profile: str) -> Lab:
     """The running lab of that name, started if need be."""
+    lab = Lab(name)
     try:
-        from lab import Lab
-        from lab.errors import LabError
-    except ImportError as error:
-        missing(f"the lab cannot be imported: {error}")
-    try:
-        lab = Lab(name=name)
         lab.up(profile)
     except LabError as error:
         missing(f"the lab profile {profile} does not come up: {error.explain()}")
@@ -31,6 +28,6 @@ def up(name: str, profile: str) -> Any:
 
 
 @pytest.fixture(scope="session")
-def lab() -> Any:
-    """The lab with the profile istio. It stays up for the next run of the tests."""
+def lab() -> Lab:
+    """The lab with the profile istio, `default` or $ROLLOUT_LAB_NAME. It stays up for the next run of the tests."""
     return up(os.environ.get("ROLLOUT_LAB_NAME", "default"), "istio")

@@ -1,0 +1,115 @@
+"""What every adapter of the port `Metrics` must do.
+
+A test file subclasses `MetricsSuite` and provides the fixture `bench`: metrics, and a hand on what they measure.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, Protocol
+
+import pytest
+
+from rollout.ports.metrics import Ask, CountAsk, Metrics, Reading, ScalarAsk
+
+NAMESPACE, WORKLOAD = "shop", "web"
+SUCCESS = CountAsk("success", NAMESPACE, WORKLOAD)
+SLOW = CountAsk("slow", NAMESPACE, WORKLOAD, slower_than=0.5)
+NUMBER = ScalarAsk("the_number")
+
+
+class Bench(Protocol):
+    """Metrics, and a hand on what they measure."""
+
+    metrics: Metrics
+
+    def count(self, pod: str, *, total: int, bad: int = 0, slow: int = 0) -> None:
+        """Set the counters of a pod of the workload; slow requests take a second."""
+        ...
+
+    def number(self, value: float | None) -> None:
+        """Set what `NUMBER` yields; None for nothing."""
+        ...
+
+    def fail(self, how: Literal["outage", "stale", "many"]) -> None:
+        """Make every answer from now on fail in one way."""
+        ...
+
+
+async def one(bench: Bench, ask: Ask) -> Reading:
+    return (await bench.metrics.ask([ask]))[ask]
+
+
+class MetricsSuite:
+    """The suite."""
+
+    async def test_counters_come_by_pod_as_they_are(self, bench: Bench) -> None:
+        bench.count("web-a", total=100, bad=3)
+        bench.count("web-b", total=50)
+        reading = await one(bench, SUCCESS)
+        assert (reading.status, reading.pods) == ("value", {"web-a": (100.0, 3.0), "web-b": (50.0, 0.0)})
+        bench.count("web-a", total=140, bad=4)
+        assert (await one(bench, SUCCESS)).pods["web-a"] == (140.0, 4.0)
+
+    async def test_slow_requests_are_counted_at_a_histogram_edge(self, bench: Bench) -> None:
+        bench.count("web-a", total=100, bad=3, slow=7)
+        reading = await one(bench, SLOW)
+        assert (reading.status, reading.edge, reading.pods) == ("value", 0.5, {"web-a": (100.0, 7.0)})
+
+    async def test_between_two_edges_the_higher_one_counts(self, bench: Bench) -> None:
+        bench.count("web-a", total=100, slow=7)
+        assert (await one(bench, CountAsk("slow", NAMESPACE, WORKLOAD, slower_than=0.3))).edge == 0.5
+
+    async def test_another_workload_is_not_counted(self, bench: Bench) -> None:
+        bench.count("web-a", total=100)
+        for other in (CountAsk("success", NAMESPACE, "web-canary"), CountAsk("success", "bank", WORKLOAD)):
+            assert (await one(bench, other)).status == "no-data"
+
+    async def test_no_series_is_no_data(self, bench: Bench) -> None:
+        for ask in (SUCCESS, SLOW, NUMBER):
+            reading = await one(bench, ask)
+            assert (reading.status, reading.value, reading.pods) == ("no-data", None, {})
+
+    async def test_a_number_is_a_value(self, bench: Bench) -> None:
+        bench.number(0.25)
+        reading = await one(bench, NUMBER)
+        assert (reading.status, reading.value, reading.query) == ("value", 0.25, "the_number")
+
+    @pytest.mark.parametrize("value", [None, float("nan")])
+    async def test_nothing_and_nan_are_no_data(self, bench: Bench, value: float | None) -> None:
+        bench.number(value)
+        assert (await one(bench, NUMBER)).status == "no-data"
+
+    async def test_several_series_are_no_number(self, bench: Bench) -> None:
+        bench.fail("many")
+        reading = await one(bench, NUMBER)
+        assert (reading.status, reading.value) == ("many", None)
+        assert reading.detail
+
+    async def test_old_counters_are_stale(self, bench: Bench) -> None:
+        bench.count("web-a", total=100)
+        bench.fail("stale")
+        assert (await one(bench, SUCCESS)).status == "stale"
+
+    async def test_an_outage_is_a_reading_and_never_raises(self, bench: Bench) -> None:
+        bench.count("web-a", total=100)
+        bench.number(1.0)
+        bench.fail("outage")
+        readings = await bench.metrics.ask([SUCCESS, SLOW, NUMBER])
+        assert [readings[ask].status for ask in (SUCCESS, SLOW, NUMBER)] == ["unknown"] * 3
+        assert all(reading.detail for reading in readings.values())
+
+    async def test_each_question_gets_its_answer(self, bench: Bench) -> None:
+        bench.count("web-a", total=100, bad=1, slow=2)
+        bench.number(7.0)
+        readings = await bench.metrics.ask([NUMBER, SUCCESS, SLOW, SUCCESS])
+        assert set(readings) == {NUMBER, SUCCESS, SLOW}
+        assert readings[SUCCESS].pods == {"web-a": (100.0, 1.0)}
+        assert readings[SLOW].pods == {"web-a": (100.0, 2.0)}
+        assert readings[NUMBER].value == 7.0
+
+    async def test_every_reading_shows_its_query(self, bench: Bench) -> None:
+        readings = await bench.metrics.ask([NUMBER, SUCCESS, SLOW])
+        assert all(reading.query for reading in readings.values())
+
+    async def test_no_questions_no_answers(self, bench: Bench) -> None:
+        assert dict(await bench.metrics.ask([])) == {}
