@@ -64,6 +64,8 @@ class Snapshot:
     """What the proxies know at one moment."""
 
     at: float
+    revision: int
+    """Of the cluster: the same number, the same objects."""
     virtual_services: Sequence[Json]
     destination_rules: Sequence[Json]
     services: Sequence[Json]
@@ -77,7 +79,7 @@ ROUTING: Final = (VIRTUAL_SERVICE, DESTINATION_RULE, SERVICE)
 def snapshot(objects: Objects) -> Snapshot:
     """The present state; cheap, because stored objects never change in place."""
     virtual_services, destination_rules, services, pods = (objects.of(kind) for kind in (*ROUTING, POD))
-    return Snapshot(objects.now(), virtual_services, destination_rules, services, pods)
+    return Snapshot(objects.now(), objects.revision, virtual_services, destination_rules, services, pods)
 
 
 def fqdn(host: str, namespace: str) -> str:

@@ -79,7 +79,7 @@ class Objects:
         self._uids += 1
         meta = {
             **obj["metadata"],
-            "uid": f"{self._uids:08x}-0000-4000-8000-{self._seed:012x}",
+            "uid": f"{self._seed & 0xFFFFFFFF:08x}-0000-4000-8000-{self._uids:012x}",
             "creationTimestamp": rfc3339(self.now()),
         }
         if obj["kind"] not in WITHOUT_GENERATION:

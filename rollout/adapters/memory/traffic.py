@@ -13,7 +13,7 @@ from rollout.adapters.memory.mesh import ROUTING, Caller, Cause, Share, Snapshot
 from rollout.adapters.memory.objects import Objects
 from rollout.adapters.memory.rolling import HASH_LABEL
 from rollout.plan.base import ROLE_LABEL, Json
-from rollout.plan.kinds import POD, Ref, ref_of
+from rollout.plan.kinds import Ref, ref_of
 
 FAST: Final = 0.02
 """Seconds that an ordinary request takes."""
@@ -31,6 +31,8 @@ class Client:
     caller: Caller
     carry: float = 0.0
     turn: int = 0
+    routed: tuple[int, list[Share]] = (-1, [])
+    """Where its requests went last, and at which revision of the cluster."""
 
 
 @dataclass(slots=True)
@@ -64,7 +66,10 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Leak:
-    """Requests that reached a canary pod through the plain Service: its share was nobody's decision."""
+    """Requests that reached a canary pod through the plain Service: its share was nobody's decision.
+
+    Once the Deployment itself runs that version behind the same Service, it is none.
+    """
 
     at: float
     host: str
@@ -147,7 +152,8 @@ class Traffic:
         """Send the requests of the time since the last tick."""
         now = self._objects.now()
         elapsed, self._last = now - self._last, now
-        self._known.append(snapshot(self._objects))
+        if self._known[-1].revision != self._objects.revision:
+            self._known.append(snapshot(self._objects))
         while len(self._known) > 1 and self._known[1].at <= now - self.delay:
             self._known.popleft()
             if len(self._known) > 1 and self._known[1].at <= now - self.delay:
@@ -175,7 +181,9 @@ class Traffic:
         if count == 0:
             return
         self.ledger.requests += count
-        shares = resolve(seen, client.caller, client.host)
+        if client.routed[0] != seen.revision:
+            client.routed = (seen.revision, resolve(seen, client.caller, client.host))
+        shares = client.routed[1]
         for share, part in zip(shares, self._split(shares, count), strict=True):
             if share.cause is not None:
                 self._fail(client, share.cause, NOBODY, part)
@@ -196,15 +204,13 @@ class Traffic:
         if count == 0:
             return
         workload = workload_of(pod)
-        # with late proxies the pod they know may be gone
-        current = self._objects.get(Ref(POD, pod["metadata"]["namespace"], pod["metadata"]["name"]))
-        if current is None or current["metadata"]["uid"] != pod["metadata"]["uid"]:
+        if self.delay > 0 and self._gone(pod):
             self._fail(client, Cause.KILLED, workload, count)
             return
         behaviour = self._behaviours.of_pod(pod)
         errors, slow = self._some(count, behaviour.error_rate), self._some(count, behaviour.slow_rate)
         self.ledger.by_workload[workload] += count
-        if not share.subset and pod["metadata"].get("labels", {}).get(ROLE_LABEL) == "canary":
+        if _leaks(share, pod):
             self.ledger.leaks.append(Leak(self._objects.now(), client.host, workload, count))
         if errors:
             self._fail(client, Cause.ANSWERED_5XX, workload, errors)
@@ -216,12 +222,31 @@ class Traffic:
             counters.slow += slow
             counters.slow_seconds = behaviour.slow_seconds
 
+    def _gone(self, pod: Json) -> bool:
+        """Late proxies may know a pod that is no more."""
+        current = self._objects.get(ref_of(pod))
+        return current is None or current["metadata"]["uid"] != pod["metadata"]["uid"]
+
     def _some(self, count: int, rate: float) -> int:
         return sum(self._random.random() < rate for _ in range(count)) if rate > 0 else 0
 
     def _fail(self, client: Client, cause: Cause, workload: str, count: int) -> None:
         if count > 0:
             self.ledger.failures.append(Failure(self._objects.now(), client.host, cause, workload, count))
+
+
+def _leaks(share: Share, pod: Json) -> bool:
+    if share.subset or not _canary(pod):
+        return False
+    return not any(_images(other) == _images(pod) for other in share.pods if not _canary(other))
+
+
+def _canary(pod: Json) -> bool:
+    return bool(pod["metadata"].get("labels", {}).get(ROLE_LABEL) == "canary")
+
+
+def _images(pod: Json) -> list[str]:
+    return [container["image"] for container in pod["spec"]["containers"]]
 
 
 def workload_of(pod: Json) -> str:
