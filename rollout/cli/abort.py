@@ -1,0 +1,58 @@
+"""abort: take the traffic home. When nobody drives the run, this process does."""
+
+from __future__ import annotations
+
+import asyncio
+
+from rollout.cli.exit import Code, UsageError
+from rollout.cli.options import Common
+from rollout.cli.out import Printer, confirmed
+from rollout.cli.render import run as render
+from rollout.cli.session import connected, somebody
+from rollout.cli.start import Drive
+from rollout.controller.view import RunView
+from rollout.errors import InvalidInput
+
+
+def abort(common: Common, plan: str, *, reason: str, yes: bool) -> int:
+    """Write the order, or go home from here."""
+    return asyncio.run(_abort(common, plan, reason=reason, yes=yes))
+
+
+async def _abort(common: Common, plan: str, *, reason: str, yes: bool) -> int:
+    printer = Printer(common)
+    async with connected(common) as session:
+        view = await session.run(plan)
+        _possible(view)
+        printer.say(f"run {view.name} is at {render.position(view)}; its traffic goes back to stable")
+        if not confirmed(printer, f"abort run {view.name}?", yes=yes):
+            raise UsageError("not confirmed, nothing was done", hint="answer y, or give --yes")
+        await session.engine.order(view.namespace, view.name, "abort", by=somebody(), reason=reason)
+        if not await session.engine.engine_alive(view):
+            printer.say("nobody drives this run: going home from here")
+            view = await Drive(session, printer, leave=True).to_the_end(view)
+            return _report(printer, view, "aborted")
+    printer.say(f"  next: rollout watch {plan} -n {view.namespace}")
+    return _report(printer, view, "abort ordered")
+
+
+def _possible(view: RunView) -> None:
+    at = f"-n {view.namespace}"
+    if view.state.phase.ended:
+        raise InvalidInput(
+            f"run {view.name} has ended already: {view.state.phase}", hint=f"rollout why {view.name} {at}"
+        )
+    if view.state.committed:
+        raise InvalidInput(
+            f"run {view.name} is past the commit point: the Deployment has been released",
+            hint=f"go on, or start the old version as a new one: rollout start {view.spec.plan} {at} --image C=OLD",
+        )
+
+
+def _report(printer: Printer, view: RunView, said: str) -> int:
+    printer.emit(
+        lambda: {"run": view.name, "said": said, **render.as_json(view)},
+        lambda: render.status(view) if view.state.phase.ended else f"{said}: run {view.name}",
+        [render.name(view)],
+    )
+    return Code.GOOD

@@ -1,0 +1,231 @@
+"""The verbs: their arguments, and nothing else.  What a verb does is in the module of its name, imported when it runs.
+
+`rollout --help` and `rollout VERB --help` must stay fast, so this module and what it imports at the top touch neither
+the Kubernetes client nor the models; a test looks.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import typer
+
+from rollout.cli.options import Common, verb
+
+app = typer.Typer(
+    name="rollout",
+    help="Change what production runs one step at a time, watch, and undo it when the evidence turns bad.",
+    epilog="Start here: rollout demo. Exit codes: 0 good, 1 error, 2 usage, 3 rolled back or aborted, "
+    "4 held or invalid, 5 timed out, 6 refused, 130 interrupted.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+crds_app = typer.Typer(help="Print or install the kinds.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(crds_app, name="crds")
+
+Source = Annotated[str, typer.Argument(metavar="FILE|PLAN", help="A file, - for stdin, or the name of a plan.")]
+Plan = Annotated[str, typer.Argument(metavar="PLAN", help="The name of the plan.")]
+Reason = Annotated[str, typer.Option("--reason", help="Why; kept in the record of the run.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+Timeout = Annotated[str | None, typer.Option("--timeout", metavar="DURATION", help="Give up after this time.")]
+RunId = Annotated[str | None, typer.Option("--run", metavar="ID", help="This run instead of the newest.")]
+
+
+@verb(app)
+def start(
+    common: Common,
+    *,
+    source: Source,
+    image: Annotated[
+        list[str] | None, typer.Option("--image", metavar="C=IMAGE", help="Set a container's image; repeatable.")
+    ] = None,
+    dry_run: Annotated[
+        Literal["none", "client", "server"], typer.Option(help="Only show: without, or with a look at the cluster.")
+    ] = "none",
+    timeout: Timeout = None,
+    leave: Annotated[
+        bool, typer.Option("--leave", help="When interrupted, leave the traffic where it is instead of taking it home.")
+    ] = False,
+    yes: Yes = False,
+) -> int:
+    """Start a plan and drive its run until it ends.
+
+    A second start of the same plan resumes its run.
+    """
+    from rollout.cli.start import start as run
+
+    return run(common, source, images=image or [], dry_run=dry_run, timeout=timeout, leave=leave, yes=yes)
+
+
+@verb(app)
+def plan(common: Common, *, source: Source) -> int:
+    """Show what a plan will do. Works without a cluster."""
+    from rollout.cli.plan import plan as run
+
+    return run(common, source)
+
+
+@verb(app, cluster=False, formats="table json yaml")
+def lint(
+    common: Common,
+    *,
+    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Files, or - for stdin.")],
+    fail_on: Annotated[
+        Literal["warning", "error"], typer.Option(help="The mildest finding that exits with 4.")
+    ] = "error",
+) -> int:
+    """Say what is wrong in files, where, and how to put it right. Needs no cluster."""
+    from rollout.cli.lint import lint as run
+
+    return run(common, files, fail_on=fail_on)
+
+
+@verb(app, formats="table short json yaml")
+def check(
+    common: Common,
+    *,
+    source: Annotated[
+        str | None, typer.Argument(metavar="[FILE|PLAN]", help="Also check everything that this plan needs.")
+    ] = None,
+    pre: Annotated[bool, typer.Option("--pre", help="Only what an installation needs.")] = False,
+) -> int:
+    """Check cluster, rights and surroundings of a plan. Changes nothing."""
+    from rollout.cli.check import check as run
+
+    return run(common, source, pre=pre)
+
+
+@verb(app)
+def status(
+    common: Common,
+    *,
+    plan: Annotated[str | None, typer.Argument(metavar="[PLAN]", help="The plan; all plans when absent.")] = None,
+    run_id: RunId = None,
+    all_namespaces: Annotated[bool, typer.Option("--all-namespaces", "-A", help="Plans of all namespaces.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", "-w", help="Wait for the end, as --wait-for done.")] = False,
+    wait_for: Annotated[
+        str | None,
+        typer.Option("--wait-for", metavar="done|approval|step=N", help="Wait for this; several with commas."),
+    ] = None,
+    timeout: Timeout = None,
+) -> int:
+    """Say how a run stands and why; the exit code says it too."""
+    from rollout.cli.status import status as run
+
+    awaited = wait_for or ("done" if wait else None)
+    return run(common, plan, run_id=run_id, all_namespaces=all_namespaces, wait_for=awaited, timeout=timeout)
+
+
+@verb(app)
+def watch(common: Common, *, plan: Plan, run_id: RunId = None) -> int:
+    """Follow a run until it ends. Watching changes nothing."""
+    from rollout.cli.watch import watch as run
+
+    return run(common, plan, run_id=run_id)
+
+
+@verb(app)
+def promote(
+    common: Common,
+    *,
+    plan: Plan,
+    reason: Reason,
+    full: Annotated[bool, typer.Option("--full", help="Skip what is left of the analysis. Recorded.")] = False,
+    step: Annotated[int | None, typer.Option("--step", min=1, help="Only if the run is at this step.")] = None,
+    yes: Yes = False,
+) -> int:
+    """Approve the step that waits, or with --full promote at once."""
+    from rollout.cli.promote import promote as run
+
+    return run(common, plan, reason=reason, full=full, step=step, yes=yes)
+
+
+@verb(app)
+def abort(common: Common, *, plan: Plan, reason: Reason, yes: Yes = False) -> int:
+    """Take the traffic home and end the run."""
+    from rollout.cli.abort import abort as run
+
+    return run(common, plan, reason=reason, yes=yes)
+
+
+@verb(app)
+def why(
+    common: Common,
+    *,
+    name: Annotated[str, typer.Argument(metavar="RUN|PLAN", help="A run, or a plan for its newest run.")],
+    step: Annotated[int | None, typer.Option("--step", min=1, help="Only what happened in this step.")] = None,
+) -> int:
+    """Tell why a run is where it is.
+
+    Which gate, its value against the limit, what was undone, what to do next.
+    """
+    from rollout.cli.why import why as run
+
+    return run(common, name, step=step)
+
+
+@verb(app, cluster=False, formats="table")
+def demo(common: Common) -> int:
+    """See one version promoted and one rolled back, simulated.
+
+    The same engine and the same view as on a cluster; nothing to install.
+    """
+    from rollout.cli.demo import demo as run
+
+    return run(common)
+
+
+@verb(crds_app, cluster=False, formats="table yaml json")
+def print_(
+    common: Common,
+    *,
+    with_hold: Annotated[bool, typer.Option("--with-hold", help="The hold policy too.")] = False,
+) -> int:
+    """Print the kinds as YAML."""
+    from rollout.cli.crds import show as run
+
+    return run(common, with_hold=with_hold)
+
+
+@verb(crds_app, formats="table name json yaml")
+def apply(
+    common: Common,
+    *,
+    with_hold: Annotated[bool, typer.Option("--with-hold", help="The hold policy too.")] = False,
+) -> int:
+    """Install or update the kinds in the cluster."""
+    from rollout.cli.crds import apply as run
+
+    return run(common, with_hold=with_hold)
+
+
+@verb(app, cluster=False, formats="table")
+def completion(
+    common: Common,
+    *,
+    shell: Annotated[str, typer.Argument(metavar="bash|zsh|fish|powershell")],
+) -> int:
+    """Print the completion script of a shell."""
+    from rollout.cli.completion import completion as run
+
+    return run(common, shell)
+
+
+@verb(app, cluster=False, formats="table json yaml")
+def version(
+    common: Common,
+    *,
+    diagram: Annotated[bool, typer.Option("--diagram", help="Print the phases of a run as a Mermaid diagram.")] = False,
+) -> int:
+    """Print the version, the routers and the strategies."""
+    from rollout.cli.version import version as run
+
+    return run(common, diagram=diagram)
+
+
+def main() -> None:
+    """The entry point."""
+    app(prog_name="rollout")

@@ -1,0 +1,29 @@
+"""check: is everything there that an installation, or a plan, needs."""
+
+from __future__ import annotations
+
+import asyncio
+
+from rollout import checks
+from rollout.cli.exit import Code
+from rollout.cli.options import Common, Format
+from rollout.cli.out import Printer
+from rollout.cli.render import check as render
+from rollout.cli.session import connected
+
+
+def check(common: Common, source: str | None, *, pre: bool) -> int:
+    """Look, print, and exit with 1 when there is an error."""
+    return asyncio.run(_check(common, source, pre=pre))
+
+
+async def _check(common: Common, source: str | None, *, pre: bool) -> int:
+    printer = Printer(common)
+    async with connected(common) as session:
+        missing = source is not None and await session.engine.crds_missing()
+        given = None if source is None or missing else await session.given(source, common.namespace)
+        namespace = given.plan.metadata.namespace if given else session.namespace
+        results = await checks.run(session.world, namespace, given.raw if given else None, pre=pre)
+    short = common.output is Format.SHORT
+    printer.emit(lambda: render.as_json(results), lambda: render.table(results, short=short))
+    return Code.ERROR if render.failed(results) else Code.GOOD

@@ -1,0 +1,44 @@
+"""lint: what is wrong in files, without a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from rollout import registry
+from rollout.cli.exit import Code
+from rollout.cli.options import Common
+from rollout.cli.out import Printer
+from rollout.cli.render import findings as render
+from rollout.cli.source import read_text
+from rollout.plan import lint as rules
+from rollout.plan.finding import Finding, Level
+from rollout.plan.located import Located
+from rollout.plan.parse import InvalidDocument, parse
+from rollout.ports.router import Feature
+
+
+def lint(common: Common, files: Sequence[str], *, fail_on: Literal["warning", "error"]) -> int:
+    """All findings of all files, those that cannot be read included."""
+    documents: list[Located] = []
+    found: list[Finding] = []
+    for file in files:
+        try:
+            documents += parse(read_text(file), file)
+        except InvalidDocument as error:
+            found += error.findings
+    found += rules.lint(documents, known())
+    checked = f"{len(files)} file{'' if len(files) == 1 else 's'}"
+    Printer(common).emit(lambda: {"findings": render.as_json(found)}, lambda: render.findings(found, checked))
+    worst = {Level.ERROR, Level.WARNING} if fail_on == "warning" else {Level.ERROR}
+    return Code.HELD if any(it.level in worst for it in found) else Code.GOOD
+
+
+def known() -> rules.Known:
+    """What this installation can do."""
+    routers = registry.routers()
+    return rules.Known(
+        integer_routers=frozenset(n for n, router in routers.items() if Feature.FRACTIONS not in router.features),
+        routers=frozenset(routers),
+        strategies=frozenset(registry.strategies()),
+    )

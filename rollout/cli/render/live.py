@@ -1,0 +1,191 @@
+"""The live view: where a run is, how its gates look, what happened last; redrawn while it goes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rich.text import Text
+
+from rollout.cli.render.plan import action, limit, tag
+from rollout.cli.render.run import position, where
+from rollout.cli.render.words import (
+    BAD,
+    BUSY,
+    GOOD,
+    NEXT,
+    WAIT,
+    WARN,
+    Cell,
+    bar,
+    clock,
+    columns,
+    headline,
+    length,
+    lines,
+    percent,
+    sign,
+    trend,
+)
+from rollout.controller.view import RunView
+from rollout.decide.gates import show
+from rollout.plan.program import Approve, Gate, Step
+from rollout.plan.run import GateState, Note, Phase
+
+_BAR = 30
+_STEPS = 9
+"""So many steps are shown at most."""
+_NOTES = 4
+
+
+def screen(view: RunView, hint: str, width: int = 80) -> Text:
+    """The whole view."""
+    return lines(
+        [
+            _top(view),
+            *_sides(view),
+            *_steps(view),
+            *_gates(view),
+            *_message(view, width),
+            *(note(n, width) for n in view.state.notes[-_NOTES:]),
+            Text(f"  {hint}", "dim"),
+        ]
+    )
+
+
+def note(it: Note, width: int = 0) -> Text:
+    """One line of the story; cut to `width` where it is given."""
+    line = Text.assemble(
+        f"  {clock(it.at)} ", (it.reason, "yellow" if it.warning else ""), f" {' '.join(it.message.split())}"
+    )
+    if width:
+        line.truncate(width, overflow="ellipsis")
+    return line
+
+
+def _top(view: RunView) -> Text:
+    state = view.state
+    elapsed = (state.ended or view.now) - state.started if state.started else 0.0
+    text = Text.assemble((where(view), "bold"), f"  run {view.name}  ", headline(state.phase))
+    text.append(f"  {position(view).partition(' (')[0]}  elapsed {length(max(0.0, elapsed))}")
+    return text
+
+
+def _sides(view: RunView) -> list[Text]:
+    """Both versions with their shares, and their pods where they were seen."""
+    share = view.state.routed if view.state.routed is not None else view.state.weight
+    revision, seen = view.spec.revision, view.seen
+    stable_pods = candidate_pods = ""
+    if seen and seen.workload:
+        stable = seen.workload.by_hash(revision.stable_hash)
+        stable_pods = f"{stable.ready if stable else 0}/{seen.workload.desired} ready"
+    if seen and seen.candidate:
+        candidate_pods = f"{seen.candidate.ready}/{seen.candidate.replicas} ready"
+    stable_name, candidate_name = _names(view)
+    return columns(
+        [
+            [
+                f"{stable_name} stable",
+                Text(bar(1 - share / 100, _BAR), "green"),
+                f"{percent(100 - share):>6}",
+                stable_pods,
+            ],
+            [f"{candidate_name} canary", Text(bar(share / 100, _BAR), "cyan"), f"{percent(share):>6}", candidate_pods],
+        ],
+        indent="  ",
+    )
+
+
+def _names(view: RunView) -> tuple[str, str]:
+    """Short names of both versions: the tags of the first image that differs, else the backends."""
+    revision, backends = view.spec.revision, view.spec.program.backends
+    for container, image in revision.images.items():
+        before = revision.stable_images.get(container)
+        if before and before != image:
+            return tag(before), tag(image)
+    sides = backends.stable, backends.candidate
+    first, second = (side.subset or side.workload or side.host for side in sides)
+    return first, second
+
+
+def _steps(view: RunView) -> list[Text]:
+    program, current = view.spec.program, view.state.step
+    first = max(0, min(current - _STEPS // 2, len(program.steps) - _STEPS))
+    shown = program.steps[first : first + _STEPS]
+    rows = [_step(view, first + i, step) for i, step in enumerate(shown)]
+    found = [Text("  STEPS", "bold")]
+    if first:
+        found.append(Text(f"  · {first} more before", "dim"))
+    found += columns(rows, indent="  ")
+    if first + len(shown) < len(program.steps):
+        found.append(Text(f"  · {len(program.steps) - first - len(shown)} more to come", "dim"))
+    return found
+
+
+def _step(view: RunView, index: int, step: Step) -> list[Cell]:
+    state = view.state
+    label = f"{index + 1} {' '.join(action(step).split())}"
+    if state.phase is Phase.SUCCEEDED or index < state.step:
+        times = state.step_times
+        took = length(times[index]) if index < len(times) else ""
+        return [Text.assemble(GOOD, f" {label}"), took]
+    if index > state.step:
+        return [Text.assemble(NEXT, f" {label}"), ""]
+    if state.failed or state.phase in (Phase.ROLLING_BACK, Phase.HELD):
+        return [Text.assemble(BAD, f" {label}"), state.reason]
+    return [Text.assemble(sign(state.phase), f" {label}"), _progress(view, step)]
+
+
+def _progress(view: RunView, step: Step) -> str:
+    approve = next((i for i in step.instructions if isinstance(i, Approve)), None)
+    if approve is not None:
+        left = view.state.since + approve.within - view.now
+        return f"{length(max(0.0, left))} left, then {approve.otherwise}"
+    if view.state.held_since is None:
+        return "being put in place"
+    done = min(max(0.0, view.now - view.state.held_since), step.hold)
+    return f"{length(done)} of {length(step.hold)}" if step.hold else ""
+
+
+def _gates(view: RunView) -> list[Text]:
+    step = view.spec.program.steps[view.state.step]
+    if not step.gates:
+        return []
+    head: list[Cell] = [Text("GATES", "bold"), "value", "limit", "trend", "verdict"]
+    rows = [_gate(g, view.state.gates.get(g.name, GateState())) for g in step.gates]
+    return columns([head, *rows], indent="  ")
+
+
+def _gate(gate: Gate, state: GateState) -> list[Cell]:
+    last = state.looks[-1] if state.looks else None
+    value = show(gate, last.value) if last and last.value is not None else "no data"
+    return [gate.name, value, limit(gate), trend([x.value for x in state.looks]), verdict(gate, state)]
+
+
+def verdict(gate: Gate, state: GateState) -> Text:
+    """The last look in words: `✔ pass 4/5`, `✖ fail 1/5, 2 end the run`, `◷ no-data`."""
+    judged = [x for x in state.looks if x.verdict in ("pass", "fail")][-gate.over :]
+    failed = sum(x.verdict == "fail" for x in judged)
+    last = state.looks[-1] if state.looks else None
+    if last is None:
+        return Text.assemble(BUSY, " not looked at yet")
+    match last.verdict:
+        case "pass":
+            return Text.assemble(GOOD, f" pass {len(judged) - failed}/{len(judged)}")
+        case "fail":
+            end = "" if gate.observe_only else f", {gate.failures} {_end(gate)}"
+            return Text.assemble(BAD, f" fail {failed}/{len(judged)}{end}")
+        case "no-data" | "inconclusive":
+            return Text.assemble(WAIT, f" {last.verdict}: waits")
+        case "unknown":
+            return Text.assemble(WARN, " unknown: metrics unavailable")
+
+
+def _end(gate: Gate) -> str:
+    return "ends the run" if gate.failures == 1 else "end the run"
+
+
+def _message(view: RunView, width: int) -> Iterable[Text]:
+    if view.state.message and not view.state.phase.ended:
+        line = Text.assemble("  now: ", " ".join(view.state.message.split()))
+        line.truncate(width, overflow="ellipsis")
+        yield line

@@ -1,0 +1,229 @@
+"""What a plan will do, before it does it: the compiled program as a table and as JSON."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from rich.text import Text
+
+from rollout.cli.render.words import Cell, columns, length, lines, percent
+from rollout.plan.program import (
+    Approve,
+    Conclude,
+    CountGate,
+    Gate,
+    Instruction,
+    Prepare,
+    Program,
+    Release,
+    Route,
+    Step,
+    weight_of,
+)
+
+_WIDTH = 80
+_FAILURES = {"rollback": "roll back", "hold": "hold"}
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """A program with what is known about it. Images are empty without a cluster."""
+
+    plan: str
+    program: Program
+    stable: Mapping[str, str] = field(default_factory=dict)
+    candidate: Mapping[str, str] = field(default_factory=dict)
+
+
+def table(preview: Preview) -> Text:
+    """The plan as people read it."""
+    program = preview.program
+    rows: list[list[Cell]] = [[" #", "ACTION", "HOLD", "ON FAILURE", "GATES (all must pass)"]]
+    for number, step in enumerate(program.steps, 1):
+        rows.append([f"{number:2}", action(step), hold(step), _FAILURES[step.on_failure], " \n".join(gates(step))])
+    least, most = bounds(program)
+    return lines(
+        [
+            Text(title(preview), "bold"),
+            *_wrapped(rows),
+            f"duration  {length(least)} to {length(most)}",
+            *_paragraph("writes", ", ".join(writes(program))),
+            *_paragraph("rollback", rollback(program)),
+        ]
+    )
+
+
+def title(preview: Preview) -> str:
+    """Plan, strategy, router, and the versions where they are known."""
+    program = preview.program
+    where = f"{program.backends.namespace}/" if program.backends.namespace else ""
+    versions = f"   {change(preview.stable, preview.candidate)}" if preview.candidate else ""
+    by = f"{program.strategy} by {program.settings.router}, service {program.backends.service}"
+    return f"PLAN {where}{preview.plan}   {by}{versions}"
+
+
+def change(stable: Mapping[str, str], candidate: Mapping[str, str]) -> str:
+    """`image 1.4.2 → 1.5.0`; every container whose image differs, by name when there are several containers."""
+    changed = [name for name, image in candidate.items() if image != stable.get(name)]
+    if not changed:
+        return "same image, other template" if candidate else ""
+    words = [f"{tag(stable.get(name, 'none'))} → {tag(candidate[name])}" for name in changed]
+    if len(candidate) == 1:
+        return f"image {words[0]}"
+    return ", ".join(f"{name} {word}" for name, word in zip(changed, words, strict=True))
+
+
+def action(step: Step) -> str:
+    """What a step does, in two or three words."""
+    if any(isinstance(i, Approve) for i in step.instructions):
+        return "approval"
+    weight = weight_of(step)
+    if weight is not None:
+        return f"weight {percent(weight):>5}"
+    return next((_single(i) for i in step.instructions), step.name)
+
+
+def _single(instruction: Instruction) -> str:
+    match instruction:
+        case Release(mode="shift"):
+            return "promote"
+        case Release():
+            return "promote (native)"
+        case Conclude(keep_route=True):
+            return "keep the route"
+        case Conclude():
+            return "clean up"
+        case Prepare():
+            return f"prepare {percent(instruction.percent)}"
+        case _:
+            return instruction.kind
+
+
+def hold(step: Step) -> str:
+    """How long a step stays; `≤` for a person who may answer earlier."""
+    approve = next((i for i in step.instructions if isinstance(i, Approve)), None)
+    if approve is not None:
+        return f"≤ {length(approve.within)}"
+    return length(step.hold) if step.hold else "-"
+
+
+def gates(step: Step) -> list[str]:
+    """Every gate with its limit."""
+    return [f"{g.name} {limit(g)}" + (" (observe only)" if g.observe_only else "") for g in step.gates] or ["-"]
+
+
+def limit(gate: Gate) -> str:
+    """`≥ 99 %`, `≤ 500`, or both."""
+    bounds_ = [("≥", gate.min), ("≤", gate.max)]
+    return " and ".join(f"{sign} {amount(gate, value)}" for sign, value in bounds_ if value is not None)
+
+
+def amount(gate: Gate, value: float) -> str:
+    """A value in the gate's unit."""
+    if isinstance(gate, CountGate):
+        return percent(100 * value)
+    return f"{value:.4g}{' ' if gate.unit else ''}{gate.unit}"
+
+
+def bounds(program: Program) -> tuple[float, float]:
+    """The shortest and the longest time a promotion can take, in seconds.
+
+    Shortest: every hold, every settling of routes, one drain, approvals at once.  Longest: every deadline used up.
+    """
+    settling = sum(isinstance(i, Prepare | Route) for step in program.steps for i in step.instructions)
+    least = sum(step.hold for step in program.steps) + settling * program.settings.settle + program.settings.drain
+    return least, max(least, sum(step.deadline for step in program.steps))
+
+
+def writes(program: Program) -> list[str]:
+    """Every object that a run writes or makes."""
+    backends = program.backends
+    services = [f"VirtualService/{name}" for name in backends.virtual_services]
+    routes = services or [f"the routes of Service/{backends.service}"]
+    if not program.workload:
+        return routes
+    own = [f"Deployment/{program.workload} (image, pause)", f"Deployment/{backends.candidate.workload} (for the run)"]
+    return [*routes, *own, "subsets (for the run)"]
+
+
+def rollback(program: Program) -> str:
+    """What going back needs, and from where there is only forward."""
+    text = f"takes the weight home, drains {length(program.settings.drain)}"
+    text += ", deletes the candidate; " if program.workload else "; "
+    text += "it needs no metrics, no person and starts no pod"
+    commit = next((n for n, s in enumerate(program.steps, 1) for i in s.instructions if isinstance(i, Release)), None)
+    return f"{text}; possible until step {commit}" if commit else text
+
+
+def as_json(preview: Preview) -> dict[str, Any]:
+    """The same for machines: times in seconds, weights in percent."""
+    program = preview.program
+    least, most = bounds(program)
+    return {
+        "plan": preview.plan,
+        "namespace": program.backends.namespace,
+        "strategy": program.strategy,
+        "router": program.settings.router,
+        "service": program.backends.service,
+        "workload": program.workload,
+        "images": {"stable": dict(preview.stable), "candidate": dict(preview.candidate)},
+        "steps": [_step_json(number, step) for number, step in enumerate(program.steps, 1)],
+        "duration": {"atLeast": least, "atMost": most},
+        "writes": writes(program),
+        "rollback": rollback(program),
+    }
+
+
+def _step_json(number: int, step: Step) -> dict[str, Any]:
+    return {
+        "step": number,
+        "name": step.name,
+        "action": " ".join(action(step).split()),
+        "weight": weight_of(step),
+        "hold": step.hold,
+        "deadline": step.deadline,
+        "onFailure": step.on_failure,
+        "gates": [
+            {"name": g.name, "min": g.min, "max": g.max, "failures": g.failures, "over": g.over, "every": g.every}
+            for g in step.gates
+        ],
+    }
+
+
+def _wrapped(rows: Iterable[list[Cell]]) -> list[Text]:
+    """The table; gates that do not fit side by side continue below."""
+    table = list(rows)
+    lefts = columns([[*row[:-1], ""] for row in table])
+    room = _WIDTH - (max(len(line.plain) for line in lefts) + 2)
+    flat: list[list[Cell]] = []
+    for row in table:
+        first, *more = _fill(str(row[-1]).split(" \n"), room)
+        flat.append([*row[:-1], first])
+        flat += [["", "", "", "", line] for line in more]
+    return columns(flat)
+
+
+def _fill(parts: list[str], room: int) -> list[str]:
+    filled = [parts[0]]
+    for part in parts[1:]:
+        together = f"{filled[-1]}   {part}"
+        filled = [*filled[:-1], together] if len(together) <= room else [*filled, part]
+    return filled
+
+
+def _paragraph(word: str, text: str) -> list[str]:
+    return textwrap.wrap(
+        text, _WIDTH, initial_indent=f"{word:<10}", subsequent_indent=" " * 10, break_long_words=False,
+        break_on_hyphens=False,
+    )  # fmt: skip
+
+
+def tag(image: str) -> str:
+    """What tells two images apart at a glance: tag or short digest."""
+    if "@sha256:" in image:
+        return image.partition("@sha256:")[2][:12]
+    last = image.rsplit("/", 1)[-1]
+    return last.partition(":")[2] or last

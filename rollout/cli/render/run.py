@@ -1,0 +1,222 @@
+"""How a run stands: one answer for people and the same facts for machines."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from typing import Any
+
+from rich.text import Text
+
+from rollout.cli.render.plan import change
+from rollout.cli.render.words import clock, columns, headline, length, lines, percent, sign, stamp
+from rollout.controller.view import RunView
+from rollout.decide.gates import failure
+from rollout.decide.reason import Reason
+from rollout.plan.base import Json
+from rollout.plan.program import Gate, weight_of
+from rollout.plan.run import GateState, Phase
+
+_WIDTH = 80
+_INDENT = 11
+
+
+def status(view: RunView, *, driven: bool | None = None) -> Text:
+    """A headline, then because, query, done and next. `driven`: whether an engine is at work, if that is known."""
+    parts: list[Text | str] = [_headline(view)]
+    because = view.state.failed.message if view.state.failed else view.state.message
+    if because:
+        parts += paragraph(_label(view), because)
+    if query := failed_query(view):
+        parts.append(Text(f"  {'query':<9}{query}"))
+    if view.state.undone:
+        parts += paragraph("done", undone(view))
+    parts += [Text(f"  {'next' if i == 0 else '':<9}{line}") for i, line in enumerate(nexts(view, driven=driven))]
+    return lines(parts)
+
+
+def _label(view: RunView) -> str:
+    if view.state.failed or waits(view):
+        return "because"
+    return "result" if view.state.phase.ended else "now"
+
+
+def _headline(view: RunView) -> Text:
+    state = view.state
+    when = state.ended or (state.notes[-1].at if state.notes else view.now)
+    text = Text.assemble(headline(state.phase), f"  {where(view)}  run {view.name}")
+    if state.phase is not Phase.SUCCEEDED:
+        text.append(f"  at {position(view)}")
+    text.append(f"  {clock(when)}")
+    return text
+
+
+def where(view: RunView) -> str:
+    """`shop/checkout`."""
+    return f"{view.namespace}/{view.spec.plan}"
+
+
+def waits(view: RunView) -> bool:
+    """Whether something is missing that the run waits for."""
+    return view.state.phase in (Phase.HOLDING, Phase.PAUSED, Phase.HELD, Phase.AWAITING_APPROVAL)
+
+
+def position(view: RunView) -> str:
+    """`step 3/6 (50 %)`; the weight is the one of the step, also after it was taken home."""
+    return f"step {view.state.step + 1}/{len(view.spec.program.steps)} ({percent(weight_at(view))})"
+
+
+def weight_at(view: RunView) -> float:
+    """Percent that the run's step stands for: its own weight, or the last one before it."""
+    weights = [weight_of(step) for step in view.spec.program.steps[: view.state.step + 1]]
+    return next((w for w in reversed(weights) if w is not None), 0.0)
+
+
+def failed_gate(view: RunView) -> Gate | None:
+    """The gate that ended the run, if one did."""
+    if view.state.failed is None or view.state.failed.reason != Reason.GATE_FAILED:
+        return None
+    gates = view.spec.program.steps[view.state.step].gates
+    bad = failure(gates, view.state.gates)
+    return next((g for g in gates if bad is not None and g.name == bad.gate), None)
+
+
+def failed_query(view: RunView) -> str:
+    """The query of the gate that ended the run, on one line."""
+    gate = failed_gate(view)
+    return " ".join(view.state.gates[gate.name].query.split()) if gate else ""
+
+
+def undone(view: RunView) -> str:
+    """What was taken back, and how long that took."""
+    state = view.state
+    text = "taken back: " + "; ".join(state.undone)
+    if state.failed and state.ended:
+        text += f"; all in {length(state.ended - state.failed.at)}"
+    if state.phase in (Phase.ROLLED_BACK, Phase.ABORTED) and view.spec.program.workload:
+        asked = ", ".join(sorted(set(view.spec.revision.images.values())))
+        text += f"; Deployment/{view.spec.program.workload} still asks for {asked} and is held"
+    return text
+
+
+def nexts(view: RunView, *, driven: bool | None = None) -> list[str]:
+    """The commands that make sense now."""
+    at = f"-n {view.namespace}"
+    plan = view.spec.plan
+    why = f"rollout why {view.name} {at}"
+    abort = f'rollout abort {plan} {at} --reason "..."'
+    promote = f'rollout promote {plan} {at} --reason "..."'
+    resume = [f"rollout start {plan} {at}     (nobody drives this run; this resumes it)"] if driven is False else []
+    match view.state.phase:
+        case Phase.ROLLED_BACK | Phase.ABORTED:
+            return [why, f"after a fix: rollout start {plan} {at} --image CONTAINER=IMAGE"]
+        case Phase.SUPERSEDED:
+            return [f"rollout start {plan} {at}     (for the newer version)"]
+        case Phase.SUCCEEDED:
+            return [f"{why}     (the whole story)"]
+        case Phase.HELD:
+            return [why, f"go on: {promote}", f"go back: {abort}", *resume]
+        case Phase.AWAITING_APPROVAL:
+            return [f"go on: {promote}", f"go back: {abort}", *resume]
+        case Phase.HOLDING:
+            return [why, f"stop: {abort}", *resume]
+        case Phase.ROLLING_BACK:
+            return resume or [f"rollout watch {plan} {at}"]
+        case Phase.PENDING | Phase.PROGRESSING | Phase.PAUSED | Phase.PROMOTING:
+            return resume or [f"rollout watch {plan} {at}     stop: {abort}"]
+
+
+def paragraph(label: str, text: str) -> list[str]:
+    """A labelled text, wrapped below itself."""
+    return textwrap.wrap(
+        text,
+        _WIDTH,
+        initial_indent=f"  {label:<9}",
+        subsequent_indent=" " * _INDENT,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def table(plans: Sequence[tuple[Json, RunView | None]], *, wide: bool, namespaces: bool) -> Text:
+    """All plans with their newest runs, one line each."""
+    head = [*(["NAMESPACE"] if namespaces else []), "PLAN", "STRATEGY", "PHASE", "STEP", "WEIGHT", "AGE"]
+    rows: list[list[str | Text]] = [[*head, *(["RUN", "REASON", "IMAGE"] if wide else [])]]
+    for plan, view in plans:
+        meta = plan["metadata"]
+        row: list[str | Text] = [*([meta.get("namespace", "")] if namespaces else []), meta["name"]]
+        row.append(plan["spec"].get("strategy", "canary"))
+        if view is None:
+            row += ["· Idle", "-", "-", "-", *(["-", "-", "-"] if wide else [])]
+        else:
+            state = view.state
+            row += [Text.assemble(sign(state.phase), f" {state.phase}")]
+            row += [f"{state.step + 1}/{len(view.spec.program.steps)}", percent(state.weight), _age(view)]
+            versions = change(view.spec.revision.stable_images, view.spec.revision.images).removeprefix("image ")
+            row += [view.name, state.reason or "-", versions or "-"] if wide else []
+        rows.append(row)
+    return lines(columns(rows))
+
+
+def _age(view: RunView) -> str:
+    return length(max(0.0, view.now - view.state.started)) if view.state.started else "-"
+
+
+def as_json(view: RunView) -> dict[str, Any]:
+    """The run for machines: weights in percent, times in RFC 3339 and seconds, shares 0..1."""
+    state, spec = view.state, view.spec
+    gate = failed_gate(view)
+    step = spec.program.steps[state.step]
+    return {
+        "namespace": view.namespace,
+        "plan": spec.plan,
+        "run": view.name,
+        "uid": view.uid,
+        "attempt": spec.attempt,
+        "phase": str(state.phase),
+        "reason": state.reason,
+        "message": state.message,
+        "step": state.step + 1,
+        "steps": len(spec.program.steps),
+        "stepName": step.name,
+        "stepSeconds": list(state.step_times),
+        "weight": {"asked": state.weight, "routed": state.routed},
+        "images": {"stable": dict(spec.revision.stable_images), "candidate": dict(spec.revision.images)},
+        "started": stamp(state.started or None),
+        "ended": stamp(state.ended),
+        "startedBy": spec.started_by,
+        "gates": [_gate_json(g, state.gates.get(g.name, GateState())) for g in step.gates],
+        "failed": state.failed
+        and {
+            "at": stamp(state.failed.at),
+            "reason": state.failed.reason,
+            "message": state.failed.message,
+            "gate": gate.name if gate else None,
+            "query": failed_query(view) or None,
+        },
+        "undone": list(state.undone),
+        "notes": [
+            {"at": stamp(n.at), "reason": n.reason, "message": n.message, "warning": n.warning} for n in state.notes
+        ],
+        "next": nexts(view),
+    }
+
+
+def _gate_json(gate: Gate, state: GateState) -> dict[str, Any]:
+    last = state.looks[-1] if state.looks else None
+    return {
+        "name": gate.name,
+        "min": gate.min,
+        "max": gate.max,
+        "value": last.value if last else None,
+        "verdict": last.verdict if last else None,
+        "text": last.text if last else "",
+        "requests": state.requests,
+        "query": state.query,
+        "looks": [{"at": stamp(x.at), "verdict": x.verdict, "value": x.value, "text": x.text} for x in state.looks],
+    }
+
+
+def name(view: RunView) -> str:
+    """`planrun.meshrollout.dev/checkout-7k2`, as kubectl prints names."""
+    return f"planrun.meshrollout.dev/{view.name}"

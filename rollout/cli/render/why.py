@@ -1,0 +1,115 @@
+"""The story of a run: what happened, which evidence, what was undone, what to do next."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.text import Text
+
+from rollout.cli.render.live import note
+from rollout.cli.render.plan import action, change, limit
+from rollout.cli.render.run import (
+    as_json,
+    failed_gate,
+    failed_query,
+    nexts,
+    paragraph,
+    position,
+    undone,
+    where,
+)
+from rollout.cli.render.words import BAD, GOOD, WAIT, Cell, clock, columns, headline, length, lines, stamp
+from rollout.controller.view import RunView
+from rollout.decide.gates import show
+from rollout.plan.program import Gate
+from rollout.plan.run import GateState, Look, Note
+
+
+def story(view: RunView, step: int | None = None) -> Text:
+    """The whole story, or that of one step (counted from 1)."""
+    state, revision = view.state, view.spec.revision
+    head = Text.assemble(headline(state.phase), f"  {where(view)}  run {view.name}")
+    if versions := change(revision.stable_images, revision.images):
+        head.append(f"  {versions}")
+    parts: list[Text | str] = [head]
+    if state.failed and step in (None, state.step + 1):
+        parts += paragraph("because", f"{state.failed.message} (at {position(view)})")
+        parts += _evidence(view)
+    if state.undone and step is None:
+        parts += paragraph("done", undone(view))
+    told = notes(view, step)
+    parts.append(Text("story" if step is None else f"story of step {step}: {_action(view, step)}", "bold"))
+    parts += [note(n) for n in told] or ["  nothing was recorded"]
+    if step is not None and step <= len(state.step_times):
+        parts.append(f"  the step took {length(state.step_times[step - 1])}")
+    parts.append(Text("next", "bold"))
+    parts += [f"  {line}" for line in nexts(view) if not line.startswith("rollout why")] or ["  nothing"]
+    return lines(parts)
+
+
+def notes(view: RunView, step: int | None) -> list[Note]:
+    """The lines of the story, of one step where it is given: between its beginning and its end."""
+    if step is None:
+        return list(view.state.notes)
+    times, begun = view.state.step_times, view.state.started
+    first = begun + sum(times[: step - 1])
+    last = begun + sum(times[:step]) if step <= len(times) else float("inf")
+    if step - 1 > len(times):
+        return []
+    return [n for n in view.state.notes if first <= n.at <= last]
+
+
+def _action(view: RunView, step: int) -> str:
+    return " ".join(action(view.spec.program.steps[step - 1]).split())
+
+
+def _evidence(view: RunView) -> list[Text | str]:
+    """Each remembered look of the gate that ended the run, and the query that anybody can repeat."""
+    gate = failed_gate(view)
+    if gate is None:
+        return []
+    state = view.state.gates[gate.name]
+    rows = [_look(gate, x) for x in state.looks]
+    parts: list[Text | str] = [
+        f"  {'looks':<9}{gate.name}, limit {limit(gate)}; {_rule(gate)}",
+        *columns(rows, indent=" " * 11),
+    ]
+    if query := failed_query(view):
+        parts.append(f"  {'query':<9}{query}")
+    return parts
+
+
+def _rule(gate: Gate) -> str:
+    return f"{gate.failures} failed of {gate.over} looks end the run"
+
+
+def _look(gate: Gate, look: Look) -> list[Cell]:
+    mark = {"pass": GOOD, "fail": BAD}.get(look.verdict, WAIT)
+    value = "" if look.value is None else show(gate, look.value)
+    return [
+        clock(look.at),
+        Text.assemble(mark, f" {look.verdict}"),
+        value,
+        look.text if look.value is None else _aside(look),
+    ]
+
+
+def _aside(look: Look) -> str:
+    """What the text of a judged look says besides value and limit: `(970 good of 1000)`."""
+    return look.text[look.text.index(" (") + 1 :] if " (" in look.text else ""
+
+
+def why_json(view: RunView, step: int | None = None) -> dict[str, Any]:
+    """The same for machines."""
+    body = as_json(view)
+    gate = failed_gate(view)
+    state = view.state.gates.get(gate.name, GateState()) if gate else GateState()
+    body["notes"] = [
+        {"at": stamp(n.at), "reason": n.reason, "message": n.message, "warning": n.warning} for n in notes(view, step)
+    ]
+    return {
+        **{k: body[k] for k in ("namespace", "plan", "run", "phase", "step", "steps", "images", "failed", "undone")},
+        "looks": [{"at": stamp(x.at), "verdict": x.verdict, "value": x.value, "text": x.text} for x in state.looks],
+        "story": body["notes"],
+        "next": body["next"],
+    }

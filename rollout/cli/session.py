@@ -1,0 +1,70 @@
+"""The cluster for one call of the command: world, namespace and engine."""
+
+from __future__ import annotations
+
+import getpass
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from rollout.cli.options import Common
+from rollout.cli.source import Given, from_cluster, from_file, is_file
+from rollout.controller.foreground import Foreground
+from rollout.controller.view import RunView
+from rollout.errors import NotFound
+from rollout.ports.world import World
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """Who is spoken to, and in which namespace."""
+
+    world: World
+    namespace: str
+    engine: Foreground
+
+    async def given(self, source: str, explicit: str | None) -> Given:
+        """The plan behind FILE|PLAN."""
+        if not is_file(source):
+            return await from_cluster(self.world.cluster, self.namespace, source)
+        given = from_file(source, explicit)
+        return given if given.plan.metadata.namespace else from_file(source, self.namespace)
+
+    async def run(self, plan: str, run_id: str | None = None) -> RunView:
+        """The newest run of a plan, or the one with this name.
+
+        Raises:
+            NotFound: no such plan or no such run.
+        """
+        if run_id is None:
+            view = await self.engine.latest(self.namespace, plan)
+        else:
+            view = next((v for v in await self.engine.runs(self.namespace, plan) if v.name == run_id), None)
+        if view is None:
+            await from_cluster(self.world.cluster, self.namespace, plan)
+            missing = f"no run {run_id}" if run_id else "no run yet"
+            raise NotFound(f"plan {plan} has {missing}", hint=f"rollout start {plan} -n {self.namespace}")
+        return view
+
+
+@asynccontextmanager
+async def connected(common: Common) -> AsyncIterator[Session]:
+    """A session with the cluster of the kubeconfig."""
+    from rollout import bootstrap  # the Kubernetes client costs half a second, which the demo need not pay
+
+    async with bootstrap.connect(
+        kubeconfig=common.kubeconfig,
+        context=common.context,
+        namespace=common.namespace,
+        prometheus=common.prometheus,
+    ) as (world, namespace):
+        yield Session(world, namespace, Foreground(world))
+
+
+def somebody() -> str:
+    """Who gives the orders, as the record says it: `ana@laptop`."""
+    try:
+        return f"{getpass.getuser()}@{socket.gethostname()}"
+    except (KeyError, OSError):
+        return socket.gethostname()

@@ -1,0 +1,121 @@
+"""FILE|PLAN: plans from files and from the cluster."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from rollout.cli.exit import UsageError
+from rollout.errors import InvalidInput, NotFound
+from rollout.plan.base import Json
+from rollout.plan.gate import TemplateSpec
+from rollout.plan.kinds import CANARY_PLAN, METRIC_TEMPLATE, Ref
+from rollout.plan.located import Located
+from rollout.plan.objects import CanaryPlan, MetricTemplate
+from rollout.plan.parse import from_object, parse
+from rollout.ports.cluster import Cluster
+
+T = TypeVar("T", CanaryPlan, MetricTemplate)
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """The one plan that was named, and the templates that came along in its file."""
+
+    plan: CanaryPlan
+    raw: Json
+    """The object as people wrote it."""
+    where: str
+    """The file; empty for a plan of the cluster."""
+    templates: dict[str, TemplateSpec] = field(default_factory=dict)
+    objects: tuple[Json, ...] = ()
+    """The templates as objects."""
+
+
+def is_file(source: str) -> bool:
+    """Whether a FILE|PLAN argument means a file."""
+    return source == "-" or "/" in source or source.endswith((".yaml", ".yml", ".json")) or Path(source).is_file()
+
+
+def read_text(file: str) -> str:
+    """What is in a file or comes by stdin.
+
+    Raises:
+        InvalidInput: it cannot be read.
+    """
+    try:
+        return sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
+    except OSError as error:
+        raise InvalidInput(error.strerror or str(error), where=file, hint="give the path of a YAML file") from error
+    except UnicodeDecodeError as error:
+        raise InvalidInput("is not UTF-8 text", where=file, hint="give the path of a YAML file") from error
+
+
+def from_file(file: str, namespace: str | None) -> Given:
+    """The plan in a file; its namespace is the file's, else the given one.
+
+    Raises:
+        InvalidInput: no plan in it, several, or mistakes.
+        UsageError: the file names another namespace.
+    """
+    located = parse(read_text(file), file)
+    plans = [it.document for it in located if isinstance(it.document, CanaryPlan)]
+    if len(plans) != 1:
+        raise InvalidInput(
+            f"has {len(plans)} CanaryPlans", where=file, hint="start one plan at a time, each by its file"
+        )
+    plan = _placed(plans[0], namespace)
+    if namespace and plan.metadata.namespace != namespace:
+        raise UsageError(
+            f"{file} says namespace {plan.metadata.namespace}, -n says {namespace}", hint="leave one of them out"
+        )
+    templates = [_placed(t, plan.metadata.namespace) for t in _templates(located)]
+    return Given(
+        plan,
+        _raw(plan),
+        "stdin" if file == "-" else file,
+        {t.metadata.name: t.spec for t in templates},
+        tuple(_raw(t) for t in templates),
+    )
+
+
+async def from_cluster(cluster: Cluster, namespace: str, name: str) -> Given:
+    """The plan of this name.
+
+    Raises:
+        NotFound: there is none.
+    """
+    raw = await cluster.get(Ref(CANARY_PLAN, namespace, name))
+    if raw is None:
+        raise NotFound(
+            f"there is no CanaryPlan {name} in namespace {namespace}",
+            hint="rollout status -A lists all plans; a file is given by its path, such as ./canary.yaml",
+        )
+    document = from_object(raw)
+    assert isinstance(document, CanaryPlan), "it was asked for by this kind"
+    return Given(document, raw, "", await templates_in(cluster, namespace))
+
+
+async def templates_in(cluster: Cluster, namespace: str) -> dict[str, TemplateSpec]:
+    """The namespace's MetricTemplates by name."""
+    found = [from_object(raw) for raw in await cluster.list(METRIC_TEMPLATE, namespace)]
+    return {t.metadata.name: t.spec for t in found if isinstance(t, MetricTemplate)}
+
+
+def _templates(located: list[Located]) -> list[MetricTemplate]:
+    return [it.document for it in located if isinstance(it.document, MetricTemplate)]
+
+
+def _placed(document: T, namespace: str | None) -> T:
+    if document.metadata.namespace or not namespace:
+        return document
+    return document.model_copy(update={"metadata": document.metadata.model_copy(update={"namespace": namespace})})
+
+
+def _raw(document: CanaryPlan | MetricTemplate) -> Json:
+    """The object with what was written and nothing of our defaults."""
+    raw: Json = document.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    namespace = document.metadata.namespace
+    return {**raw, "metadata": {**raw["metadata"], **({"namespace": namespace} if namespace else {})}}

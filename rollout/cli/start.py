@@ -1,0 +1,208 @@
+"""start: apply the plan, hold and check the new version, then drive the run until it ends.
+
+The engine runs in this process.  Ctrl-C takes the traffic home first; a killed process cannot, and a second `start`
+resumes its run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Literal
+
+from rich.text import Text
+
+from rollout.cli import crds
+from rollout.cli.exit import Code, Interrupted, TimedOut, UsageError, of_phase
+from rollout.cli.follow import Follower, following, interruptible
+from rollout.cli.options import Common, duration
+from rollout.cli.out import Printer, confirmed
+from rollout.cli.plan import compiled
+from rollout.cli.plan import show as show_plan
+from rollout.cli.render import findings as render_findings
+from rollout.cli.render import run as render
+from rollout.cli.render.plan import bounds, change
+from rollout.cli.render.words import BAD, GO, GOOD, clock, length
+from rollout.cli.session import Session, connected, somebody
+from rollout.cli.source import Given, from_file, is_file
+from rollout.controller.foreground import Foreground
+from rollout.controller.starting import StartRefused, apply_plan
+from rollout.controller.view import RunView
+from rollout.errors import Unsupported
+from rollout.plan.finding import Finding, Level
+from rollout.plan.kinds import ref_of
+from rollout.plan.program import Approve
+from rollout.plan.run import Phase
+
+
+def start(
+    common: Common,
+    source: str,
+    *,
+    images: Sequence[str],
+    dry_run: Literal["none", "client", "server"],
+    timeout: str | None,
+    leave: bool,
+    yes: bool,
+) -> int:
+    """Start or resume, and follow to the end."""
+    wanted = dict(map(_image, images))
+    limit = duration(timeout)
+    if dry_run == "client" and is_file(source):
+        show_plan(Printer(common), compiled(from_file(source, common.namespace)))
+        return Code.GOOD
+    return asyncio.run(_start(common, source, wanted, dry_run=dry_run, limit=limit, leave=leave, yes=yes))
+
+
+def _image(option: str) -> tuple[str, str]:
+    container, equals, image = option.partition("=")
+    if not (container and equals and image):
+        raise UsageError(
+            f"--image {option} names no container and image", hint="write it as --image app=shop/web:1.5.0"
+        )
+    return container, image
+
+
+async def _start(
+    common: Common,
+    source: str,
+    images: dict[str, str],
+    *,
+    dry_run: Literal["none", "client", "server"],
+    limit: float | None,
+    leave: bool,
+    yes: bool,
+) -> int:
+    printer = Printer(common)
+    async with connected(common) as session:
+        await _need_kinds(session, printer, yes=yes or dry_run != "none", dry_run=dry_run != "none")
+        given = await session.given(source, common.namespace)
+        _say_parsed(printer, given)
+        if dry_run != "none":
+            return await _rehearse(session, printer, given, look=dry_run == "server")
+        view = await _begin(session, printer, given, images)
+        view = await Drive(session, printer, leave=leave, limit=limit).to_the_end(view)
+    printer.emit(lambda: render.as_json(view), lambda: render.status(view), [render.name(view)])
+    return of_phase(view.state.phase)
+
+
+async def _need_kinds(session: Session, printer: Printer, *, yes: bool, dry_run: bool) -> None:
+    """The kinds must be there; offer to install them."""
+    missing = await session.engine.crds_missing()
+    if not missing:
+        return
+    printer.say(f"the cluster does not know our kinds yet: {', '.join(missing)}")
+    if dry_run or not confirmed(printer, "install them now (rollout crds apply)?", yes=yes):
+        raise Unsupported("the kinds are not installed", hint="rollout crds apply, or start again with --yes")
+    for line in await crds.install(session.world, crds.documents(with_hold=False)):
+        printer.say(f"  {line}")
+
+
+def _say_parsed(printer: Printer, given: Given) -> None:
+    meta, program = given.plan.metadata, compiled(given).program
+    what = f"CanaryPlan {meta.namespace}/{meta.name}, strategy {program.strategy}, {len(program.steps)} steps"
+    printer.say(Text.assemble(GOOD, f" {'parsed ' + given.where if given.where else 'found':<24} {what}"))
+
+
+async def _rehearse(session: Session, printer: Printer, given: Given, *, look: bool) -> int:
+    """--dry-run: what would happen, and with a look at the cluster what would forbid it."""
+    found: list[Finding] = []
+    if look:
+        stored = await session.world.cluster.get(ref_of(given.raw))
+        if stored is None:
+            await session.world.cluster.create(given.raw, dry_run=True)
+        found = await session.engine.check(stored or given.raw)
+        printer.warn(render_findings.findings(found, "preflight"))
+    show_plan(printer, compiled(given))
+    return Code.HELD if any(it.level is Level.ERROR for it in found) else Code.GOOD
+
+
+async def _begin(session: Session, printer: Printer, given: Given, images: dict[str, str]) -> RunView:
+    """Create the run or find the one that is under way; say what is about to happen."""
+    at = f"-n {given.plan.metadata.namespace}"
+    name = given.plan.metadata.name
+    printer.say(
+        f"  this terminal drives the run. Ctrl-C takes the traffic home first; if it is killed it cannot:\n"
+        f"  the traffic then stays where it is until: rollout start {name} {at}"
+    )
+    for template in given.objects:
+        await apply_plan(session.world, template)
+    try:
+        view = await session.engine.start(given.raw, images=images, by=somebody())
+    except StartRefused as error:
+        for finding in error.findings:
+            printer.warn(render_findings.finding(finding))
+        raise
+    _say_started(printer, view)
+    return view
+
+
+def _say_started(printer: Printer, view: RunView) -> None:
+    program, revision = view.spec.program, view.spec.revision
+    resumed = view.state.started > 0
+    printer.say(Text.assemble(GOOD, f" {'checked':<24} nothing forbids the run"))
+    word = f"run {view.name} {'resumed' if resumed else 'started'}"
+    printer.say(Text.assemble(GO, f" {word:<24} {change(revision.stable_images, revision.images)}"))
+    if not resumed:
+        least, most = bounds(program)
+        approvals = [n for n, s in enumerate(program.steps, 1) if any(isinstance(i, Approve) for i in s.instructions)]
+        needs = f"; needs approval at step {', '.join(map(str, approvals))}" if approvals else ""
+        printer.say(
+            f"  earliest finish {clock(view.now + least)[:5]} ({length(least)}), "
+            f"latest {clock(view.now + most)[:5]} ({length(most)}){needs}"
+        )
+    at = f"-n {view.namespace}"
+    printer.say(f"  follow: rollout watch {view.spec.plan} {at}")
+    printer.say(f'  stop:   Ctrl-C, or rollout abort {view.spec.plan} {at} --reason "..."')
+
+
+class Drive:
+    """Drives a run from this terminal, and knows what an interruption means."""
+
+    def __init__(self, session: Session, printer: Printer, *, leave: bool = False, limit: float | None = None) -> None:
+        self._session, self._printer = session, printer
+        self._leave, self._limit = leave, limit
+
+    @property
+    def _engine(self) -> Foreground:
+        return self._session.engine
+
+    async def to_the_end(self, view: RunView) -> RunView:
+        """The run when it has ended or is held.
+
+        Raises:
+            Interrupted: somebody pressed Ctrl-C; unless it says otherwise, the traffic is home.
+            TimedOut: the same after --timeout.
+        """
+        hint = "Ctrl-C leaves the traffic where it is" if self._leave else "Ctrl-C takes the traffic home"
+        with following(self._printer, self._session.world.clock, hint) as follower:
+            try:
+                work = self._engine.drive(view.namespace, view.name, follower)
+                return await interruptible(work, self._limit)
+            except KeyboardInterrupt:
+                ending: type[Interrupted | TimedOut] = Interrupted
+            except TimeoutError:
+                ending = TimedOut
+        said = "interrupted" if ending is Interrupted else "the time is over"
+        if self._leave:
+            raise ending(f"{said}; the traffic stays where it is", hint=self._resume(view))
+        self._printer.warn(Text.assemble(BAD, f" {said}: taking the traffic home; Ctrl-C again leaves it where it is"))
+        with following(self._printer, self._session.world.clock, "going home; Ctrl-C leaves now") as follower:
+            home = await self._home(view, follower, said)
+        state = home.state.phase
+        self._printer.emit(lambda: render.as_json(home), lambda: render.status(home), [render.name(home)])
+        if state is Phase.SUCCEEDED:
+            raise ending(f"{said} after the commit point; the run was promoted")
+        raise ending(f"{said}; the run is {state}", hint=f"rollout why {view.name} -n {view.namespace}")
+
+    async def _home(self, view: RunView, follower: Follower, said: str) -> RunView:
+        try:
+            return await interruptible(self._engine.go_home(view.namespace, view.name, follower))
+        except KeyboardInterrupt:
+            raise Interrupted(
+                f"{said} twice: the traffic is left where it is, and nobody watches it", hint=self._resume(view)
+            ) from None
+
+    def _resume(self, view: RunView) -> str:
+        at = f"{view.spec.plan} -n {view.namespace}"
+        return f'rollout start {at} resumes; rollout abort {at} --reason "..." takes the traffic home'

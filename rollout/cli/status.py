@@ -1,0 +1,134 @@
+"""status: how a run stands, once or until something is reached."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from rollout.cli.exit import Code, TimedOut, UsageError, of_phase
+from rollout.cli.options import Common, duration
+from rollout.cli.out import Printer
+from rollout.cli.render import run as render
+from rollout.cli.session import Session, connected
+from rollout.controller.view import RunView
+from rollout.errors import NotFound, Retry
+from rollout.plan.run import Phase
+
+Reached = Callable[[RunView], bool]
+LOOK: Final = 1.0
+"""Seconds between two looks while waiting."""
+
+
+def status(
+    common: Common,
+    plan: str | None,
+    *,
+    run_id: str | None,
+    all_namespaces: bool,
+    wait_for: str | None,
+    timeout: str | None,
+) -> int:
+    """Print, or wait and print."""
+    limit = duration(timeout)
+    if plan is None:
+        if run_id or wait_for:
+            raise UsageError("--run and --wait-for need a PLAN", hint="rollout status PLAN --wait-for done")
+        return asyncio.run(_all(common, all_namespaces=all_namespaces))
+    if all_namespaces:
+        raise UsageError("-A lists all plans", hint="leave PLAN out, or give its namespace with -n")
+    return asyncio.run(_one(common, plan, run_id, awaited(wait_for) if wait_for else None, limit))
+
+
+def awaited(wait_for: str) -> Reached:
+    """What `done`, `approval` and `step=N` mean; several with commas. The end of a run is always an answer.
+
+    Raises:
+        UsageError: another word.
+    """
+    tests: list[Reached] = []
+    for word in wait_for.split(","):
+        name, equals, number = word.strip().partition("=")
+        if name == "done" and not equals:
+            continue
+        if name == "approval" and not equals:
+            tests.append(lambda view: view.state.phase is Phase.AWAITING_APPROVAL)
+        elif name == "step" and number.isdigit() and int(number) > 0:
+            step = int(number)
+            tests.append(lambda view, step=step: view.state.step + 1 >= step)  # type: ignore[misc]
+        else:
+            raise UsageError(f"--wait-for {word} is unknown", hint="use done, approval or step=N")
+    return lambda view: view.state.phase.ended or view.state.phase is Phase.HELD or any(test(view) for test in tests)
+
+
+async def _one(common: Common, plan: str, run_id: str | None, reached: Reached | None, limit: float | None) -> int:
+    printer = Printer(common)
+    async with connected(common) as session:
+        view = await session.run(plan, run_id)
+        if reached is not None:
+            view = await _wait(session, view, reached, limit)
+        driven = None if view.state.phase.ended else await session.engine.engine_alive(view)
+    printer.emit(
+        lambda: {**render.as_json(view), "driven": driven},
+        lambda: render.status(view, driven=driven),
+        [render.name(view)],
+    )
+    return of_phase(view.state.phase)
+
+
+async def _wait(session: Session, view: RunView, reached: Reached, limit: float | None) -> RunView:
+    """Look each second; the run that was found first is the one that is waited for."""
+    clock = session.world.clock
+    until = None if limit is None else clock.now() + limit
+    while not reached(view):
+        if until is not None and clock.now() >= until:
+            raise TimedOut(
+                f"run {view.name} is {view.state.phase} at {render.position(view)}, and the time is over",
+                hint=f"rollout status {view.spec.plan} -n {view.namespace} -w",
+            )
+        await clock.sleep(LOOK)
+        view = await look(session, view)
+    return view
+
+
+async def look(session: Session, view: RunView) -> RunView:
+    """The same run now; the old view while the API server does not answer.
+
+    Raises:
+        NotFound: it has been deleted.
+    """
+    try:
+        found = await session.engine.runs(view.namespace, view.spec.plan)
+    except Retry:
+        return view
+    again = next((run for run in found if run.uid == view.uid), None)
+    if again is None:
+        raise NotFound(f"run {view.name} has been deleted", hint=f"rollout status {view.spec.plan} -n {view.namespace}")
+    return again
+
+
+async def _all(common: Common, *, all_namespaces: bool) -> int:
+    printer = Printer(common)
+    async with connected(common) as session:
+        namespace = "" if all_namespaces else session.namespace
+        plans = await session.engine.plans(namespace)
+        newest: dict[tuple[str, str], RunView] = {}
+        for view in await session.engine.runs(namespace, None):
+            newest.setdefault((view.namespace, view.spec.plan), view)
+    rows = [(plan, newest.get((plan["metadata"]["namespace"], plan["metadata"]["name"]))) for plan in plans]
+    if not rows:
+        where = "any namespace" if all_namespaces else f"namespace {namespace}"
+        printer.say(f"no plans in {where}; next: rollout demo, or rollout start canary.yaml")
+    printer.emit(
+        lambda: [
+            {
+                "namespace": plan["metadata"].get("namespace", ""),
+                "plan": plan["metadata"]["name"],
+                "run": None if view is None else render.as_json(view),
+            }
+            for plan, view in rows
+        ],
+        lambda: render.table(rows, wide=printer.wide, namespaces=all_namespaces),
+        [f"canaryplan.meshrollout.dev/{plan['metadata']['name']}" for plan, _ in rows],
+    )
+    return Code.GOOD
