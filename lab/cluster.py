@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,13 +12,12 @@ from pathlib import Path
 from lab import access, shop
 from lab.artefacts import Progress
 from lab.build import PROFILES, build, includes
-from lab.controlplane import LOOPBACK, ControlPlane
 from lab.errors import LabError
-from lab.mesh import Mesh
 from lab.node import Node
 from lab.process import Processes
-from lab.prometheus import NAMES, Prometheus
+from lab.prometheus import Prometheus
 from lab.site import Site
+from lab.startup import start
 
 
 def silent(_: str) -> None:
@@ -40,7 +38,6 @@ class Lab:
         self.existing = env.get("ROLLOUT_LAB_EXISTING") == "1" if existing is None else existing
         self.processes = Processes(self.site.state / "processes")
         self.node = Node(self.site, self.processes)
-        self.mesh = Mesh(self.site, self.kubectl)
 
     @property
     def kubeconfig(self) -> Path:
@@ -90,36 +87,8 @@ class Lab:
             raise LabError(f"profile {profile} runs containers and needs root; profile api does not")
         build(profile, self.site.cache, progress)
         with self._locked():
-            self._start(profile, progress)
-
-    def _start(self, profile: str, progress: Progress) -> None:
-        steps = _Steps(progress)
-        control = ControlPlane(self.site, self.processes, self._address(profile))
-        if includes(profile, "node"):
-            self.node.open(profile)
-        control.start()
-        if includes(profile, "node"):
-            self.node.start(profile)
-            steps.done("container runtime")
-        control.finish()
-        steps.done("control plane")
-        if includes(profile, "node"):
-            self.node.finish(self.kubectl)
-            steps.done("node")
-        if includes(profile, "istio"):
-            both = [Prometheus(self.site, self.processes, name) for name in NAMES]
-            for one in both:
-                one.start()
-            self.mesh.install()
-            for one in both:
-                one.finish()
-            steps.done("Istio and Prometheus")
-        if includes(profile, "node"):
-            self.node.wait_for_dns(self.kubectl)
-        (self.site.state / "profile").write_text(profile)
-
-    def _address(self, profile: str) -> str:
-        return self.site.host_ip if includes(profile, "node") else LOOPBACK
+            start(self.site, self.node, self.kubectl, profile, progress)
+            (self.site.state / "profile").write_text(profile)
 
     def down(self) -> None:
         """Stop everything of this lab and remove all it left on the machine; the cache of built things stays."""
@@ -172,15 +141,3 @@ class Lab:
         with self.site.state.with_suffix(".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
-
-
-class _Steps:
-    """Says what is done and how long it took."""
-
-    def __init__(self, progress: Progress) -> None:
-        self.progress, self.began = progress, time.monotonic()
-
-    def done(self, what: str) -> None:
-        now = time.monotonic()
-        self.progress(f"{what} ready ({now - self.began:.1f} s)")
-        self.began = now

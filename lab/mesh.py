@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from lab.artefacts import digest_of
 from lab.errors import LabError
 from lab.node import MANIFESTS, Kubectl
 from lab.site import Site
 from lab.wait import wait_for
 
 SYSTEM = "istio-system"
+METRICS = MANIFESTS / "request-metrics.yaml"
 
 
 class Mesh:
@@ -20,10 +22,14 @@ class Mesh:
         self.site, self.kubectl = site, kubectl
 
     def install(self) -> None:
-        """Install Istio and return when it injects sidecars."""
+        """Install Istio, unless just this one is there, and return when it injects sidecars."""
+        manifests = (self.site.cache / "share/istio-crds.yaml", MANIFESTS / "istiod.yaml", METRICS)
+        stamp, mark = digest_of(*manifests), self.site.state / "istio"
+        if mark.exists() and mark.read_text() == stamp and self.ready():
+            return
         self.kubectl("apply", "--server-side", "-f", "-", stdin=json.dumps(namespace(SYSTEM)))
-        self._apply(self.site.cache / "share/istio-crds.yaml")
-        self._apply(MANIFESTS / "istiod.yaml")
+        for manifest in manifests[:2]:
+            self._apply(manifest)
         established = "--for=condition=Established"
         self.kubectl("wait", established, "--timeout=30s", "crd/envoyfilters.networking.istio.io")
         if not wait_for(self.ready, 90, 0.3):
@@ -31,6 +37,7 @@ class Mesh:
         # istiod's webhook judges this one, and serves a moment after istiod says it is ready
         if not wait_for(self._metrics_applied, 30, 0.5):
             raise LabError("istiod's webhook did not answer in 30 s")
+        mark.write_text(stamp)
 
     def ready(self) -> bool:
         """Return whether istiod serves and has given its certificate to the injector's webhook."""
@@ -47,7 +54,7 @@ class Mesh:
 
     def _metrics_applied(self) -> bool:
         try:
-            self._apply(MANIFESTS / "request-metrics.yaml")
+            self._apply(METRICS)
         except LabError:
             return False
         return True

@@ -1,0 +1,239 @@
+"""A whole rollout in the simulated cluster: a shop under load, a plan, an engine that may die, and the invariants.
+
+The invariants are those of the design; they are looked at after every single write to the cluster, whoever wrote.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from rollout.adapters.memory.behaviour import Behaviour
+from rollout.adapters.memory.faults import Crash, FaultPlan, FaultyCluster
+from rollout.adapters.memory.world import World as Memory
+from rollout.controller.foreground import Foreground
+from rollout.controller.view import RunView
+from rollout.errors import Retry
+from rollout.plan.base import RUN_LABEL, Json
+from rollout.plan.kinds import (
+    DEPLOYMENT,
+    DESTINATION_RULE,
+    LEASE,
+    PLAN_RUN,
+    POD,
+    REPLICASET,
+    SERVICE,
+    VIRTUAL_SERVICE,
+    Kind,
+    Ref,
+)
+from rollout.plan.run import Phase
+from rollout.ports.cluster import Cluster
+from rollout.ports.world import World
+from rollout.registry import routers, strategies
+
+GOOD, BAD, CRASHING = "shop/web:1.1", "shop/web:1.2-errors", "shop/web:1.2-crash"
+DATA_PATH = (VIRTUAL_SERVICE, DESTINATION_RULE, SERVICE, DEPLOYMENT)
+STRATEGIES, ROUTERS = strategies(), routers()
+
+VS: Json = {
+    "apiVersion": "networking.istio.io/v1",
+    "kind": "VirtualService",
+    "metadata": {"name": "web", "namespace": "shop"},
+    "spec": {
+        "hosts": ["web"],
+        "http": [{"name": "main", "timeout": "5s", "route": [{"destination": {"host": "web", "subset": "all"}}]}],
+    },
+}
+DR: Json = {
+    "apiVersion": "networking.istio.io/v1",
+    "kind": "DestinationRule",
+    "metadata": {"name": "web", "namespace": "shop"},
+    "spec": {
+        "host": "web",
+        "trafficPolicy": {"connectionPool": {"http": {"http1MaxPendingRequests": 100}}},
+        "subsets": [{"name": "all", "labels": {"app": "web"}}],
+    },
+}
+
+
+def plan(**spec: Any) -> Json:
+    """A canary plan for the shop with steps of a few seconds."""
+    base: Json = {
+        "target": {"name": "web"},
+        "steps": [{"weight": 10}, {"weight": 50}],
+        "analysis": {
+            "interval": "2s",
+            "hold": "6s",
+            "gates": [{"name": "success", "metric": "success", "min": "99%", "minRequests": 10}],
+        },
+    }
+    return {
+        "apiVersion": "meshrollout.dev/v1alpha1",
+        "kind": "CanaryPlan",
+        "metadata": {"name": "web", "namespace": "shop"},
+        "spec": base | spec,
+    }
+
+
+@dataclass
+class Sim:
+    """One shop, one plan, one engine after the other."""
+
+    seed: int = 0
+    own_routes: bool = False
+    hold_policy: bool = True
+    image: str = GOOD
+    plan: Json = field(default_factory=plan)
+    may_leak: bool = False
+    """The scenario loses its pin, so that the plain Service has to take over."""
+    broken: list[str] = field(default_factory=list)
+    """Invariants that were broken, in words."""
+    committed: float | None = None
+    """When the commit point was passed."""
+
+    def __post_init__(self) -> None:
+        self.memory = Memory(self.seed, hold_policy=self.hold_policy)
+        self.memory.behaviour(BAD, Behaviour(error_rate=0.2))
+        self.memory.behaviour(CRASHING, Behaviour(crash=True))
+        self.memory.deploy_shop()
+        if self.own_routes:
+            self.memory.apply(VS)
+            self.memory.apply(DR)
+        self.memory.run(10)
+        self.memory.traffic.fresh_ledger()
+        self.before = self.data_path()
+        self.stable_pods = set(self.pods(canary=False))
+        self.memory.objects.watchers.append(self._watch)
+
+    # -- the engine
+
+    def engine(self, cluster: Cluster | None = None, identity: str = "engine-1") -> Foreground:
+        """A new engine, as after a restart; with its own cluster (for faults) or the plain one."""
+        world = World(
+            cluster or self.memory.cluster,
+            self.memory.metrics,
+            self.memory.clock,
+            ROUTERS,
+            STRATEGIES,
+            identity,
+        )
+        return Foreground(world)
+
+    async def run(self, engine: Foreground, on_turn: Callable[[RunView], None] = lambda _: None) -> RunView:
+        """`rollout start --image`, to the end."""
+        view = await engine.start(self.plan, images={"app": self.image}, by="ana")
+        return await engine.drive("shop", view.name, on_turn)
+
+    async def survive(self, faults: FaultPlan, foreign: Callable[[], None] = lambda: None) -> RunView:
+        """Start; when the engine dies or gives up, start another one, until the run has ended and is at rest."""
+        for life in range(40):
+            engine = self.engine(FaultyCluster(self.memory.cluster, faults, foreign), f"engine-{life}")
+            try:
+                if self.phase().ended:
+                    view = await engine.latest("shop", "web")
+                    assert view is not None
+                    await engine.settle(view)
+                    return view
+                return await self.run(engine)
+            except Crash:
+                self.memory.run(1)
+            except Retry:
+                self.memory.run(2)
+        raise AssertionError(f"no end after 40 engines: {self.latest()}")
+
+    # -- the world
+
+    def data_path(self) -> dict[str, Json]:
+        """The specs of everything that requests depend on."""
+        return {str(ref): _spec(obj) for ref, obj in self.memory.objects if ref.kind in DATA_PATH}
+
+    def pods(self, *, canary: bool) -> list[str]:
+        """Names of pods that are not going away."""
+        return [
+            ref.name
+            for ref, obj in self.memory.objects
+            if ref.kind == POD
+            and (RUN_LABEL in obj["metadata"].get("labels", {})) == canary
+            and "deletionTimestamp" not in obj["metadata"]
+        ]
+
+    def latest(self) -> Json | None:
+        """The newest stored run."""
+        runs = [obj for ref, obj in self.memory.objects if ref.kind == PLAN_RUN]
+        return max(runs, key=lambda r: int(r["metadata"]["uid"][:8], 16), default=None)
+
+    def phase(self) -> Phase:
+        """The stored phase of the newest run."""
+        run = self.latest()
+        return Phase((run or {}).get("status", {}).get("phase", "Pending"))
+
+    # -- the invariants
+
+    def _watch(self, ref: Ref) -> None:
+        """After every write: what must hold in the middle of everything."""
+        run = self.latest()
+        state = ((run or {}).get("status") or {}).get("state", {})
+        if state.get("committed") and self.committed is None:
+            self.committed = self.memory.clock.now()
+        journal = state.get("journal", [])
+        found = self.memory.objects.get(ref)
+        mine = run is not None and found is not None and RUN_LABEL in found["metadata"].get("labels", {})
+        if mine and ref.kind in (DESTINATION_RULE, VIRTUAL_SERVICE, DEPLOYMENT):
+            if not any((e["objectKind"], e["name"]) == (ref.kind.name, ref.name) for e in journal):
+                self.broken.append(f"{ref} exists and no line of the journal undoes it")
+        if not state.get("committed") and ref.kind == POD and ref.name in self.stable_pods:
+            if found is None or "deletionTimestamp" in found["metadata"]:
+                self.broken.append(f"stable pod {ref.name} was touched before the commit point")
+
+    def at_rest(self, *, promoted: bool | None = None) -> list[str]:
+        """Nothing of ours in the data path, every spec as its owner wrote it, nobody was refused an answer."""
+        wrong = list(self.broken)
+        wrong += [f"{ref} was left behind" for ref, obj in self.memory.objects if _ours(ref.kind, obj)]
+        for name, spec in self.data_path().items():
+            if _without_hold(spec) != _without_hold(self._wanted(name)):
+                wrong.append(f"{name}: {spec} is not {self._wanted(name)}")
+        ledger = self.memory.traffic.ledger
+        if ledger.dropped:
+            wrong.append(f"{ledger.dropped} requests were dropped: {ledger.failures[:3]}")
+        leaks = [x for x in ledger.leaks if self.committed is None or x.at < self.committed]
+        if leaks and not self.may_leak:
+            wrong.append(f"requests reached the candidate before it was proved: {leaks[:3]}")
+        versions = {
+            rs["spec"]["template"]["spec"]["containers"][0]["image"]
+            for ref, rs in self.memory.objects
+            if ref.kind == REPLICASET and rs["spec"].get("replicas", 0) > 0
+        }
+        if promoted is not None and versions != {self.image if promoted else "shop/web:1.0"}:
+            wrong.append(f"running are {versions}")
+        return wrong
+
+    def _wanted(self, name: str) -> Json:
+        spec = self.before.get(name, {})
+        if name == str(Ref(DEPLOYMENT, "shop", "web")) and self.image:
+            spec = _with_image(spec, self.image)
+        return spec
+
+
+def _with_image(spec: Json, image: str) -> Json:
+    template = spec["template"]
+    container = {**template["spec"]["containers"][0], "image": image}
+    return {**spec, "template": {**template, "spec": {**template["spec"], "containers": [container]}}}
+
+
+def _without_hold(spec: Json) -> Json:
+    return {k: v for k, v in spec.items() if not (k == "paused" and v in (True, False))}
+
+
+def _spec(obj: Json) -> Json:
+    import orjson
+
+    copied: Json = orjson.loads(orjson.dumps(obj.get("spec", {})))
+    return copied
+
+
+def _ours(kind: Kind, obj: Json) -> bool:
+    if kind in (PLAN_RUN,):
+        return False
+    return kind == LEASE or RUN_LABEL in (obj["metadata"].get("labels") or {})
