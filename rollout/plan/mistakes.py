@@ -102,8 +102,10 @@ def _mistake(details: ErrorDetails, model: type[BaseModel], written: str | None)
         return Mistake("RO115", path, f"{loc[-1]} is missing")
     if kind == "rule":
         return Mistake(context["code"], path, context["message"])
+    if value is None and kind != "missing":
+        return next(nulls(value, loc))
     if kind in {"duration", "limit"}:
-        return Mistake("RO113", path, f"{shown}: {details['msg']}", _unit(kind, value) or _quotes(value, written))
+        return Mistake("RO113", path, f"{shown}: {details['msg']}", _unit(kind, loc, value) or _quotes(value, written))
     if kind == "literal_error":
         expected = context["expected"].replace("'", "")
         choice = expected.replace(" or ", ", ").split(", ")
@@ -115,10 +117,13 @@ def _mistake(details: ErrorDetails, model: type[BaseModel], written: str | None)
         limit, text = _LENGTHS[kind]
         return Mistake("RO114", path, text.format(context[limit]))
     if kind == "string_pattern_mismatch":
-        what = "is no name: use lower-case letters, digits, - and ." if context["pattern"] == NAME else details["msg"]
+        pattern = context["pattern"]
+        what = "is no name: use lower-case letters, digits, - and ." if pattern == NAME else f"does not match {pattern}"
         return Mistake("RO114", path, f"{shown} {what}")
     if kind in _TYPES:
-        return Mistake("RO113", path, f"{shown} is not {_TYPES[kind]}", _quotes(value, written))
+        return Mistake(
+            "RO113", path, f"{shown} is not {_TYPES[kind]}", _quotes(value, written, text=kind == "string_type")
+        )
     return Mistake("RO113", path, f"{shown}: {details['msg']}")
 
 
@@ -134,23 +139,24 @@ def _shown(value: Any) -> str:
             return str(value)
 
 
-def _quotes(value: Any, written: str | None) -> str:
-    """The classic traps of YAML: words that are no text, and texts that look like numbers."""
+def _quotes(value: Any, written: str | None, *, text: bool = False) -> str:
+    """The classic traps of YAML: words that are no text, and texts that look like numbers. `text`: one is wanted."""
     if written is None:
         return ""
     if isinstance(value, bool) and written.lower() not in {"true", "false"}:
         return f"YAML reads {written} as {str(value).lower()}: write it in quotes if a text is meant"
     if isinstance(value, str) and _is_number(value):
         return "write it without quotes"
-    if isinstance(value, int | float) and not isinstance(value, bool):
+    if text and isinstance(value, int | float) and not isinstance(value, bool):
         return f'YAML reads {written} as a number: "{written}" in quotes is a text'
     return ""
 
 
-def _unit(kind: str, value: Any) -> str:
-    """A bare number where a duration belongs is most likely meant in seconds."""
-    bare = not isinstance(value, bool) and _is_number(str(value))
-    return f"did you mean {value}s?" if kind == "duration" and bare else ""
+def _unit(kind: str, loc: Path, value: Any) -> str:
+    """A bare number where a duration belongs is most likely meant in seconds; a latency, in milliseconds."""
+    if kind != "duration" or isinstance(value, bool) or not _is_number(str(value)):
+        return ""
+    return f"did you mean {value}{'ms' if loc[-1] == 'slowerThan' else 's'}?"
 
 
 def _is_number(text: str) -> bool:

@@ -92,6 +92,7 @@ def test_an_unknown_field_near_nothing_gets_the_choice() -> None:
         ("hold:", "RO113", "the field has no value", "leave the field out"),
         ("name: A_b", "RO114", "A_b is no name", ""),
         ("onFailure: rolback", "RO114", "rolback is not rollback or hold", "did you mean rollback?"),
+        ("name: Null", "RO113", "the field has no value", "leave the field out"),
         ("gates: {name: x}", "RO113", "a mapping is not a list", ""),
     ],
 )
@@ -101,6 +102,22 @@ def test_the_traps_of_yaml_are_explained(line: str, code: str, message: str, fix
     assert finding.code == code
     assert message in finding.message
     assert fix in finding.fix
+
+
+def test_a_latency_without_unit_is_meant_in_milliseconds() -> None:
+    gates = "  analysis: {gates: [{name: a, metric: slow, slowerThan: 500, max: 5%}]}\n"
+    (finding,) = mistakes(GOOD + gates)
+    assert finding.fix == "did you mean 500ms?"
+
+
+def test_a_required_field_without_a_value_has_no_value() -> None:
+    (finding,) = mistakes(GOOD.replace("target: {name: checkout}", "target: {name: }"))
+    assert (finding.code, finding.path, finding.message) == ("RO113", "spec.target.name", "the field has no value")
+
+
+def test_a_fraction_where_a_whole_number_belongs_is_no_matter_of_quotes() -> None:
+    (finding,) = mistakes(GOOD + "  history: 1.5\n")
+    assert (finding.message, finding.fix) == ("1.5 is not a whole number", "")
 
 
 @pytest.mark.parametrize(
