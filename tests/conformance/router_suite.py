@@ -154,6 +154,16 @@ class RouterSuite:
             journal = self.steered(router, backends, world, weight)
             assert router.steer(backends, world.read(), weight, journal, OWNER) == ()
 
+    def test_stable_alone_is_pinned_or_the_owners_own_route(
+        self, router: Router, backends: Backends, world: World
+    ) -> None:
+        """The engine takes `home` at its word, so it must mean the owner's spec."""
+        before = world.specs()
+        self.steered(router, backends, world, 50, 0)
+        assert router.view(backends, world.read()).where == self.pinned
+        if self.pinned == "home":
+            assert world.specs() == before
+
     def test_restore_gives_back_what_the_owner_wrote(self, router: Router, backends: Backends, world: World) -> None:
         before = world.specs()
         journal = self.steered(router, backends, world, *WEIGHTS)

@@ -273,3 +273,10 @@ def test_a_candidate_that_gets_traffic_already_is_an_error() -> None:
     found = find(given.SERVICE, given.RULE, half, backends=SUBSETS)
     assert [finding.code for finding in found] == ["RO331"]
     assert "gives subset v2 of web 10 % already in http[1]" in found[0].message
+
+
+def test_routes_that_give_the_service_no_weight_cannot_be_split() -> None:
+    none = ROUTE.replace("{host: web}", "{host: web}\n      weight: 0\n    - {destination: {host: x}, weight: 100}")
+    found = find(given.SERVICE, none)
+    assert [finding.code for finding in found] == ["RO311"]
+    assert "weight 0 everywhere" in found[0].message

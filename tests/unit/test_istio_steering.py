@@ -228,7 +228,6 @@ def test_names_of_ours_that_were_copied_elsewhere_are_taken_out() -> None:
     mirror = {"host": "web.shop.svc.cluster.local", "subset": "web-7-canary-v1"}
     route = [{"destination": {"host": "web"}}]
     edited(shop, other, http=[{"route": route, "mirror": mirror, "mirrors": [{"destination": dict(mirror)}]}])
-    assert "web-7-canary-v1" in ISTIO.view(CANARY, shop.read()).drift
     assert [change.ref for change in ISTIO.sweep(CANARY, shop.read())] == []
     restore(shop, journal)
     theirs = {"host": "web.shop.svc.cluster.local", "subset": "v1"}
@@ -359,3 +358,61 @@ def test_the_first_traffic_is_written_down_on_a_route() -> None:
     assert [(entry.kind, entry.name, entry.what) for entry in journal if entry.kind == "weight"] == [
         ("weight", "web", "VirtualService/web: 10 % to web-canary")
     ]
+
+
+def test_no_weight_in_a_shift_is_the_owners_own_route() -> None:
+    shop = world(given.SERVICE, given.RULE, given.TUTORIAL)
+    before = shop.specs()
+    journal = steer(shop, 0, steer(shop, 30, backends=SUBSETS), SUBSETS)
+    assert shop.specs() == before
+    steer(shop, 40, journal, SUBSETS)
+    assert ISTIO.view(SUBSETS, shop.read()).weight == 40
+
+
+def test_a_weight_of_nothing_that_the_owner_wrote_for_the_candidate_stays() -> None:
+    with_zero = given.TUTORIAL + "      weight: 100\n    - {destination: {host: web, subset: v2}, weight: 0}\n"
+    shop = world(given.SERVICE, given.RULE, with_zero)
+    before = deepcopy(shop.objects[WEB]["spec"]["http"])
+    journal = steer(shop, 30, backends=SUBSETS)
+    live = deepcopy(shop.objects[WEB]["spec"]["http"])
+    live[1]["route"].append({"destination": {"host": "legacy"}, "weight": 100})
+    edited(shop, WEB, http=live)
+    restore(shop, journal, SUBSETS)
+    assert routes(shop, WEB)[1] == [
+        {**before[1]["route"][0], "weight": 50},
+        before[1]["route"][1],
+        {"destination": {"host": "legacy"}, "weight": 50},
+    ]
+
+
+def test_a_shifted_route_that_was_made_anew_still_gives_all_to_stable_in_the_end() -> None:
+    shop = world(given.SERVICE, given.RULE, given.TUTORIAL)
+    journal = steer(shop, 30, backends=SUBSETS)
+    obj = shop.objects.pop(WEB)
+    shop.put(obj)
+    restore(shop, journal, SUBSETS)
+    assert ISTIO.view(SUBSETS, shop.read()).where == "home"
+
+
+def test_a_copy_of_our_route_outside_the_named_ones_follows_the_weights() -> None:
+    named = replace(CANARY, virtual_services=("web",))
+    shop = world(given.SERVICE, given.RULE, given.TUTORIAL)
+    journal = steer(shop, 10, backends=named)
+    copy = deepcopy(shop.objects[WEB])
+    copy["metadata"] = {"name": "copy", "namespace": "shop"}
+    shop.put(copy)
+    journal = steer(shop, 0, journal, named)
+    assert ISTIO.view(named, shop.read()).where == "steered"
+    restore(shop, journal, named)
+    assert shop.specs()[Ref(VIRTUAL_SERVICE, "shop", "copy")] == shop.specs()[WEB]
+
+
+def test_objects_without_a_spec_say_nothing() -> None:
+    shop = world(given.SERVICE, given.RULE, given.TUTORIAL)
+    objects = {kind: list(found) for kind, found in shop.read().items()}
+    empty = {"metadata": {"name": "empty", "namespace": "shop", "uid": "u"}}
+    for kind in (VIRTUAL_SERVICE, DESTINATION_RULE):
+        objects[kind] = [empty, *objects[kind]]
+    assert ISTIO.view(CANARY, objects).where == "home"
+    assert ISTIO.findings(CANARY, objects) == ISTIO.findings(CANARY, shop.read())
+    assert len(ISTIO.steer(CANARY, objects, 10, (), OWNER)) == 2

@@ -19,6 +19,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rollout.adapters.routers.istio import findings, homing, steering, view
+from rollout.adapters.routers.istio.routes import sound
 from rollout.plan.finding import Finding
 from rollout.plan.kinds import DESTINATION_RULE, SERVICE, SIDECAR, VIRTUAL_SERVICE
 from rollout.plan.program import Backends
@@ -43,7 +44,7 @@ class Istio:
 
     def view(self, backends: Backends, objects: Objects) -> RouteView:
         """What the routes say now."""
-        return view.look(backends, objects)
+        return view.look(backends, sound(objects))
 
     def steer(
         self,
@@ -54,16 +55,16 @@ class Istio:
         owner: Mapping[str, Any],
     ) -> tuple[Change, ...]:
         """What to write so that the candidate gets `weight` percent; see `steering.steer` for errors."""
-        return steering.steer(backends, objects, weight, journal, owner)
+        return steering.steer(backends, sound(objects), weight, journal, owner)
 
     def restore(self, backends: Backends, objects: Objects, journal: Sequence[Entry]) -> tuple[Change, ...]:
         """What to write so that all routes are the owner's again."""
-        return homing.restore(backends, objects, journal)
+        return homing.restore(backends, sound(objects), journal)
 
     def sweep(self, backends: Backends, objects: Objects) -> tuple[Change, ...]:
         """Deletes of our rule and of a VirtualService that we made."""
-        return homing.sweep(backends, objects)
+        return homing.sweep(backends, sound(objects))
 
     def findings(self, backends: Backends, objects: Objects) -> tuple[Finding, ...]:
         """What would hide or break our routes."""
-        return findings.find(backends, objects)
+        return findings.find(backends, sound(objects))

@@ -9,10 +9,12 @@ from rollout.adapters.routers.istio.made import find_made
 from rollout.adapters.routers.istio.originals import entry_for, originals, records
 from rollout.adapters.routers.istio.routes import (
     Routing,
+    names_ours,
     own_subsets,
     owned,
     ref,
     routing,
+    routings,
     split_of,
     strays,
     title,
@@ -30,20 +32,31 @@ from rollout.ports.router import Change, Objects
 
 
 def restore(backends: Backends, objects: Objects, journal: Sequence[Entry]) -> tuple[Change, ...]:
-    """See `ports.router.Router.restore`. Looks at every VirtualService, in scope or not."""
-    changes: list[Change] = []
-    for obj in objects.get(VIRTUAL_SERVICE, ()):
-        if owned(obj, backends):
-            continue
-        ops = (
-            _user_ops(backends, objects, obj, journal)
-            if traffic_only(backends)
-            else _own_ops(backends, objects, obj, journal)
-        )
-        if ops:
-            its = ref(VIRTUAL_SERVICE, obj)
-            changes.append(Change("patch", its, f"{title(its, backends)}: as you wrote it", ops, guard_of(obj)))
+    """See `ports.router.Router.restore`. Our subsets are taken out of every VirtualService, in scope or not."""
+    if traffic_only(backends):
+        return unshift(backends, objects, journal)
+    changes = [
+        _patch(backends, obj, _own_ops(backends, objects, obj, journal))
+        for obj in objects.get(VIRTUAL_SERVICE, ())
+        if not owned(obj, backends) and names_ours(obj, Names(backends.run))
+    ]
     return (*changes, *_unmake(backends, objects))
+
+
+def unshift(backends: Backends, objects: Objects, journal: Sequence[Entry]) -> tuple[Change, ...]:
+    """For traffic-only plans: all traffic on stable, which is what the owner's own route says."""
+    split = split_of(backends, objects)
+    changes: list[Change] = []
+    for found in routings(backends, objects):
+        ops = _replacing(found, originals(found, records(entry_for(journal, found.obj, "route")), split))
+        if ops:
+            changes.append(_patch(backends, found.obj, ops))
+    return tuple(changes)
+
+
+def _patch(backends: Backends, obj: Json, ops: list[Json]) -> Change:
+    its = ref(VIRTUAL_SERVICE, obj)
+    return Change("patch", its, f"{title(its, backends)}: as you wrote it", ops, guard_of(obj))
 
 
 def sweep(backends: Backends, objects: Objects) -> tuple[Change, ...]:
@@ -53,7 +66,7 @@ def sweep(backends: Backends, objects: Objects) -> tuple[Change, ...]:
     if rule is None or not owned(rule, backends):
         return made
     names = Names(backends.run)
-    if any(True for obj in objects.get(VIRTUAL_SERVICE, ()) for _ in strays(obj["spec"], names)):
+    if any(names_ours(obj, names) for obj in objects.get(VIRTUAL_SERVICE, ())):
         return made
     its = rule_ref(backends)
     gone = Change("delete", its, f"{title(its, backends)}: removed", guard=Guard(rule["metadata"]["uid"]))
@@ -68,21 +81,9 @@ def _unmake(backends: Backends, objects: Objects) -> tuple[Change, ...]:
     return (Change("delete", its, f"{title(its, backends)}: removed", guard=Guard(made["metadata"]["uid"])),)
 
 
-def _user_ops(backends: Backends, objects: Objects, obj: Json, journal: Sequence[Entry]) -> list[Json]:
-    """For traffic-only plans: only what the journal knows of."""
-    entry = entry_for(journal, obj, "route")
-    if entry is None:
-        return []
-    split = split_of(backends, objects)
-    found = routing(obj, split)
-    return _replacing(found, originals(found, records(entry), split))
-
-
 def _own_ops(backends: Backends, objects: Objects, obj: Json, journal: Sequence[Entry]) -> list[Json]:
     """Take our subsets out, wherever they are."""
     names = Names(backends.run)
-    if not any(True for _ in strays(obj["spec"], names)):
-        return []
     split = _with_journal(own_subsets(backends, objects), journal)
     found = routing(obj, split)
     ops = _replacing(found, originals(found, records(entry_for(journal, obj, "route")), split))

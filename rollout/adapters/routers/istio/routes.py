@@ -135,14 +135,18 @@ def routing(obj: Json, split: Split) -> Routing:
 
 
 def in_scope(backends: Backends, objects: Objects) -> list[Json]:
-    """The VirtualServices that the plan steers, the one that we made included, in a steady order."""
-    named = backends.virtual_services
+    """The VirtualServices that the plan steers, in a steady order.
+
+    A plan that names some steers only these, the one that we made, and any that names our subsets: a copy of ours.
+    """
+    names = Names(backends.run)
     chosen = [
         obj
         for obj in objects.get(VIRTUAL_SERVICE, ())
-        if not named
+        if not backends.virtual_services
         or owned(obj, backends)
-        or (home_of(obj) == backends.namespace and obj["metadata"]["name"] in named)
+        or (home_of(obj) == backends.namespace and obj["metadata"]["name"] in backends.virtual_services)
+        or names_ours(obj, names)
     ]
     return sorted(chosen, key=lambda obj: (home_of(obj) != backends.namespace, home_of(obj), obj["metadata"]["name"]))
 
@@ -164,3 +168,13 @@ def strays(node: Any, names: Names, path: str = "") -> Iterator[tuple[str, Json]
             yield path, node
         for key, item in node.items():
             yield from strays(item, names, f"{path}/{key.replace('~', '~0').replace('/', '~1')}")
+
+
+def names_ours(virtual_service: Json, names: Names) -> bool:
+    """Whether it names a subset of ours anywhere."""
+    return next(strays(virtual_service["spec"], names), None) is not None
+
+
+def sound(objects: Objects) -> Objects:
+    """The objects that say something: the API server takes an Istio object without a spec."""
+    return {kind: [obj for obj in found if obj.get("spec")] for kind, found in objects.items()}

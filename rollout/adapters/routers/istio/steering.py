@@ -1,4 +1,7 @@
-"""The writes that split the service's traffic: subsets first, then every route that goes to it."""
+"""The writes that split the service's traffic: subsets first, then every route that goes to it.
+
+In a traffic-only plan a weight of 0 is the owner's own route, so nothing of ours is left in it.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
+from rollout.adapters.routers.istio.homing import unshift
 from rollout.adapters.routers.istio.made import is_missing, made_ref, make_spec
 from rollout.adapters.routers.istio.originals import entry_for, records, undo_of, written
 from rollout.adapters.routers.istio.routes import Routing, Spot, owned, routings, split_of, title, traffic_only
@@ -40,6 +44,8 @@ def steer(
             f"no VirtualService routes to {backends.service} in {backends.namespace}",
             hint="give it a route to the Service, or correct `router.virtualServices`",
         )
+    if traffic_only(backends) and not candidate:
+        return unshift(backends, objects, journal)
     split = split_of(backends, objects)
     what = f"{weight:g} % to {_candidate_name(backends)}"
     changes = [] if traffic_only(backends) else _subsets(backends, objects, found, owner)

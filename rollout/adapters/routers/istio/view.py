@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from rollout.adapters.routers.istio.made import find_made, is_missing, made_ref
-from rollout.adapters.routers.istio.routes import Routing, Spot, owned, ref, routings, strays, title, traffic_only
+from rollout.adapters.routers.istio.routes import Routing, Spot, names_ours, owned, routings, title, traffic_only
 from rollout.adapters.routers.istio.rule import find_rule, rule_ref, wanted_spec
 from rollout.adapters.routers.istio.shares import fraction
 from rollout.adapters.routers.istio.subsets import Names
@@ -72,20 +72,12 @@ def _difference(spot: Spot, expected: int) -> str:
 
 def _ours_anywhere(backends: Backends, objects: Objects) -> bool:
     names = Names(backends.run)
-    return any(True for obj in objects.get(VIRTUAL_SERVICE, ()) for _ in strays(obj["spec"], names))
+    return any(names_ours(obj, names) for obj in objects.get(VIRTUAL_SERVICE, ()))
 
 
 def _beside_routes(backends: Backends, objects: Objects, found: Sequence[Routing]) -> list[str]:
-    """What is wrong although each route may be right: our names elsewhere, a route or the subsets missing."""
-    names = Names(backends.run)
+    """What is wrong although each route may be right: a route or the subsets missing."""
     told: list[str] = []
-    known = {routing.ref: tuple(f"{spot.path}/" for spot in routing.spots) for routing in found}
-    for obj in objects.get(VIRTUAL_SERVICE, ()):
-        paths = known.get(ref(VIRTUAL_SERVICE, obj), ())
-        for path, node in strays(obj["spec"], names, "/spec"):
-            if not (paths and path.startswith(paths)):
-                where = title(ref(VIRTUAL_SERVICE, obj), backends)
-                told.append(f"{where}: {path} names {node['subset']}, which only this run's routes should")
     if is_missing(backends, objects):
         told.append(f"{title(made_ref(backends), backends)}: should exist, but callers in the mesh have no split route")
     rule = find_rule(backends, objects)

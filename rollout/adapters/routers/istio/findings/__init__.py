@@ -12,7 +12,7 @@
 | RO308 | info | consistent hashing: clients stick to a side unevenly |
 | RO309 | info | outlier detection may eject the whole candidate |
 | RO310 | error | two VirtualServices answer for the host |
-| RO311 | error | a VirtualService answers for the host, but no route of it goes to the Service |
+| RO311 | error | a VirtualService answers for the host, but no route of it gives the Service traffic |
 | RO312 | error | a VirtualService that the plan names is missing, or does not route to the Service |
 | RO313 | warning | the Service is reached through a wildcard host or a regular expression |
 | RO314 | warning | requests are mirrored to the Service, past the split |

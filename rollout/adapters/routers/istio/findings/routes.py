@@ -8,6 +8,7 @@ from typing import Any, Final
 from rollout.adapters.routers.istio.hosts import home_of, is_service, is_wildcard
 from rollout.adapters.routers.istio.made import answers
 from rollout.adapters.routers.istio.routes import Routing, in_scope, owned, ref, routings, title
+from rollout.adapters.routers.istio.shares import fraction
 from rollout.plan.base import Json
 from rollout.plan.finding import Finding, Level
 from rollout.plan.kinds import VIRTUAL_SERVICE, Ref
@@ -66,6 +67,15 @@ def _answering(backends: Backends, objects: Objects, found: list[Routing]) -> It
         )
     if backends.virtual_services:
         return
+    if found and all(fraction(spot.shares) is None for routing in found for spot in routing.steered):
+        where = ", ".join(title(routing.ref, backends) for routing in found)
+        yield Finding(
+            "RO311",
+            Level.ERROR,
+            f"{where} gives {backends.service} weight 0 everywhere: there is no traffic to split",
+            where,
+            "give the Service a share in one route",
+        )
     steered = {routing.ref for routing in found}
     delegates = any(_delegates(obj) for obj in exact)
     for obj in exact:
