@@ -82,7 +82,8 @@ async def test_a_service_account_that_is_not_mounted_is_an_error_of_ours(monkeyp
     [
         KUBECONFIG.replace("user: {token", "user: {token: [") + "]",
         KUBECONFIG.replace("{name: u, user: {token: " + TOKEN + "}}", "{name: u, nothing: {token: " + TOKEN + "}}"),
-        KUBECONFIG.replace("server:", "address:") + "users: 7",
+        KUBECONFIG.replace("server:", "address:"),
+        KUBECONFIG + "users: 7",
         "just words",
         "",
     ],

@@ -9,7 +9,7 @@ import orjson
 import pytest
 from aiohttp.client_reqrep import ConnectionKey
 
-from rollout.adapters.kube.faults import Answer, Expired, Intent, Unapplied, Unauthenticated, fault
+from rollout.adapters.kube.faults import Answer, Busy, Expired, Intent, Unapplied, Unauthenticated, fault
 from rollout.errors import (
     AlreadyExists,
     Conflict,
@@ -101,7 +101,7 @@ def test_a_review_of_rights_is_not_a_write() -> None:
 
 def test_the_server_says_how_long_to_wait() -> None:
     error = fault(GET, Answer(429, b"", {"Retry-After": "7"}))
-    assert isinstance(error, Unavailable)
+    assert isinstance(error, Busy)
     assert error.after == 7.0
 
 

@@ -15,6 +15,7 @@ from rollout.adapters.kube.cluster import KubeCluster, connect
 from rollout.errors import Conflict, Forbidden, InvalidInput, OutcomeUnknown, Unavailable
 from rollout.plan.kinds import CONFIGMAP, Ref
 from rollout.ports.cluster import Guard
+from tests.kit.prometheus import FakePrometheus
 
 SETTINGS = Ref(CONFIGMAP, "shop", "settings")
 OBJECT = {
@@ -234,3 +235,11 @@ async def test_a_server_that_is_no_api_server(api: FakeApi, cluster: KubeCluster
     api.script = [page]
     with pytest.raises(Unavailable, match="not as an API server"):
         await cluster.get(SETTINGS)
+
+
+async def test_an_address_that_leads_elsewhere(tmp_path: Path, fake_prometheus: FakePrometheus) -> None:
+    write_kubeconfig(tmp_path, int(fake_prometheus.address.rsplit(":", 1)[1]))
+    with pytest.raises(InvalidInput, match="is no API server") as caught:
+        async with connect(str(tmp_path / "config")):
+            pass
+    assert caught.value.hint

@@ -148,6 +148,13 @@ async def test_a_pod_with_other_edges_is_left_out_rather_than_called_slow(
     assert (await ask(prometheus, SLOW)).pods == {"a": (100.0, 10.0)}
 
 
+async def test_an_edge_that_is_no_number_is_passed_over(
+    prometheus: Prometheus, fake_prometheus: FakePrometheus
+) -> None:
+    fake_prometheus.pods = {("shop", "web", "a"): FakePod(100, slower={"nonsense": 1, "500": 10})}
+    assert (await ask(prometheus, SLOW)).edge == 0.5
+
+
 async def test_a_limit_above_every_edge_is_explained(prometheus: Prometheus, fake_prometheus: FakePrometheus) -> None:
     fake_prometheus.pods = {("shop", "web", "a"): FakePod(100, slower={"500": 10})}
     reading = await ask(prometheus, CountAsk("slow", "shop", "web", slower_than=60))

@@ -62,7 +62,9 @@ class Access:
         return InvalidInput(f"cannot be used as a kubeconfig ({type(error).__name__})", where=where, hint=check)
 
     def _check(self, loader: Any, where: str) -> None:
-        """The library logs the failure of a credential plugin and goes on without credentials: stop here instead."""
+        """The library goes on without a server, and without credentials when their plugin failed: stop here instead."""
+        if urlsplit(self.configuration.host).scheme not in ("http", "https"):
+            raise InvalidInput("the cluster of this context has no server address", where=where)
         user = loader._user
         if user is not None and "exec" in user and not ({"token", "cert_file"} & set(vars(loader))):
             raise InvalidInput(

@@ -195,7 +195,7 @@ async def connect(kubeconfig: str | None = None, context: str | None = None) -> 
     """The cluster of a kubeconfig (or $KUBECONFIG, ~/.kube/config, the pod's service account), reached once for proof.
 
     Raises:
-        InvalidInput: there is no kubeconfig, or it cannot be used.
+        InvalidInput: there is no kubeconfig, it cannot be used, or it does not lead to an API server.
         Unavailable: the API server does not answer.
         Forbidden: it refuses the credentials.
     """
@@ -219,6 +219,9 @@ async def _prove(cluster: KubeCluster) -> None:
         raise Unavailable(f"{cluster.server}{where}: {error}", after=error.after, hint=error.hint) from None
     except Forbidden as error:
         raise Forbidden(f"{cluster.server}: {error}", hint=error.hint) from None
+    except (Rejected, Unsupported) as error:
+        hint = "check the cluster's server address in the kubeconfig: most begin with https"
+        raise InvalidInput(f"{cluster.server} is no API server: {error}", hint=hint) from None
 
 
 def _intent(verb: str, ref: Ref, subresource: str = "") -> Intent:

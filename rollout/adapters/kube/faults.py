@@ -93,6 +93,10 @@ class Expired(Conflict):
     """A chunked list took so long that its snapshot is gone: list again."""
 
 
+class Busy(Unavailable):
+    """The server says when to come back."""
+
+
 class Unauthenticated(Forbidden):
     """The credentials are refused or have expired."""
 
@@ -131,7 +135,7 @@ def _network_words(error: Exception) -> str:
 
 
 def _refusal(intent: Intent, answer: Answer) -> RolloutError:
-    status, words, after = _Status.of(answer), _words(intent, answer), _retry_after(answer)
+    status, words = _Status.of(answer), _words(intent, answer)
     cannot = f"cannot {intent}: {words}"
     match answer.status:
         case 401:
@@ -154,18 +158,20 @@ def _refusal(intent: Intent, answer: Answer) -> RolloutError:
         case 422 if intent.verb == "patch" and not status.names and not status.causes:
             return Unapplied(f"cannot {intent}: the patch does not fit the object")
         case 429 | 503:
-            return Unavailable(cannot, after=after)
+            # RFC 9110 also allows a date there, which the API server never sends
+            asked = answer.headers.get("Retry-After", "")
+            return Busy(cannot, after=float(asked)) if asked.isdigit() else Unavailable(cannot)
         case code if code >= 500:
-            return _server_error(intent, cannot, words, after)
+            return _server_error(intent, cannot, words)
         case _:
             return Rejected(cannot)
 
 
-def _server_error(intent: Intent, cannot: str, words: str, after: float) -> RolloutError:
+def _server_error(intent: Intent, cannot: str, words: str) -> RolloutError:
     """500, 502, 504. A write may have reached etcd, unless a webhook is to blame: those are asked before."""
     if intent.writes and "webhook" not in words:
-        return OutcomeUnknown(cannot, after=after)
-    return Unavailable(cannot, after=after)
+        return OutcomeUnknown(cannot)
+    return Unavailable(cannot)
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,12 +208,6 @@ def _words(intent: Intent, answer: Answer) -> str:
     if not message:
         return f"the API server answered with status {answer.status}"
     return message if len(message) <= LONGEST else message[: LONGEST - 1] + "…"
-
-
-def _retry_after(answer: Answer) -> float:
-    """Seconds the server asks us to wait. RFC 9110 also allows a date there, which the API server never sends."""
-    value = answer.headers.get("Retry-After", "")
-    return float(value) if value.isdigit() else 1.0
 
 
 def _served_as(intent: Intent) -> str:

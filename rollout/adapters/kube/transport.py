@@ -14,14 +14,15 @@ from urllib.parse import urlencode
 import aiohttp
 from kubernetes.aio.client import ApiClient
 from kubernetes.aio.config import ConfigException
-from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt
+from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt
 
-from rollout.adapters.kube.faults import Answer, Intent, Unauthenticated, fault
+from rollout.adapters.kube.faults import Answer, Busy, Intent, Unauthenticated, fault
 from rollout.errors import Unavailable
 
 READ_SECONDS: Final = 15.0
 WRITE_SECONDS: Final = 35.0
 """More than the 30 s that admission webhooks may take, so that most slow writes still get their answer."""
+CONNECT_SECONDS: Final = 5.0
 LONGEST_WAIT: Final = 2.0
 """A read is not repeated when the server asks for a longer pause than this: the caller decides then."""
 ATTEMPTS: Final = 3
@@ -60,12 +61,13 @@ class Transport:
         try:
             return await once()
         except Unavailable as error:
-            if intent.writes or error.after > LONGEST_WAIT:
+            if intent.writes or not _soon(error):
                 raise
+            await asyncio.sleep(_pause(error, 1))
         return await AsyncRetrying(
-            retry=retry_if_exception_type(Unavailable),
+            retry=retry_if_exception(_soon),
             stop=stop_after_attempt(ATTEMPTS - 1),
-            wait=lambda state: 0.2 * state.attempt_number,
+            wait=lambda state: _pause(state.outcome.exception() if state.outcome else None, state.attempt_number + 1),
             reraise=True,
         )(once)
 
@@ -88,7 +90,8 @@ class Transport:
             "Content-Type": content,
             "User-Agent": self._client.user_agent,
         }
-        timeout = WRITE_SECONDS if intent.writes else READ_SECONDS
+        # apart from the rest, so that a write that never left is known to have had no effect
+        timeout = aiohttp.ClientTimeout(WRITE_SECONDS if intent.writes else READ_SECONDS, sock_connect=CONNECT_SECONDS)
         try:
             await self._client.update_params_for_auth(headers, [], ["BearerToken"], url, method, body)
         except (ConfigException, OSError) as error:
@@ -108,3 +111,13 @@ class Transport:
     async def close(self) -> None:
         """Close all connections."""
         await self._client.close()
+
+
+def _soon(error: BaseException) -> bool:
+    """Another attempt may succeed, and the server does not want us to stay away for long."""
+    return isinstance(error, Unavailable) and error.after <= LONGEST_WAIT
+
+
+def _pause(error: BaseException | None, attempts: int) -> float:
+    """Seconds before the next attempt."""
+    return error.after if isinstance(error, Busy) else 0.2 * attempts

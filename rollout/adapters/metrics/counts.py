@@ -108,10 +108,18 @@ async def _learn_edges(query: Query, labels: MetricLabels, asks: Sequence[CountA
     for series in await query(promql.edges(labels, _workloads(unknown))):
         le = series.labels.get("le", "")
         # "500" and "500.0" are one edge: exporters and versions of Prometheus spell it differently
-        found[_workload(labels, series)][float(le or "nan") / 1000].add(le)
+        found[_workload(labels, series)][_edge(le)].add(le)
     for workload, by_edge in found.items():
         finite = {edge: frozenset(les) for edge, les in by_edge.items() if math.isfinite(edge)}
         cache.known[labels, workload] = (now, finite)
+
+
+def _edge(le: str) -> float:
+    """The upper edge in seconds; NaN for what is no number."""
+    try:
+        return float(le) / 1000
+    except ValueError:
+        return math.nan
 
 
 def _edge_for(ask: CountAsk, edges: Iterable[float]) -> float | None:
