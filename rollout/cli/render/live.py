@@ -47,7 +47,7 @@ def screen(view: RunView, hint: str, width: int = 80) -> Text:
             *_gates(view),
             *_message(view, width),
             *(note(n, width) for n in view.state.notes[-_NOTES:]),
-            Text(f"  {hint}", "dim"),
+            *([] if view.state.phase.ended else [Text(f"  {hint}", "dim")]),
         ]
     )
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.text import Text
 
-from rollout.cli.render.plan import change
+from rollout.cli.render.plan import change, limit
 from rollout.cli.render.words import clock, columns, headline, length, lines, percent, sign, stamp
 from rollout.controller.view import RunView
 from rollout.decide.gates import failure
@@ -29,10 +29,24 @@ def status(view: RunView, *, driven: bool | None = None) -> Text:
         parts += paragraph(_label(view), because)
     if query := failed_query(view):
         parts.append(Text(f"  {'query':<9}{query}"))
+    if not view.state.failed and not view.state.phase.ended:
+        parts += [Text(f"  {'gates' if i == 0 else '':<9}{line}") for i, line in enumerate(_gates(view))]
     if view.state.undone:
         parts += paragraph("done", undone(view))
     parts += [Text(f"  {'next' if i == 0 else '':<9}{line}") for i, line in enumerate(nexts(view, driven=driven))]
     return lines(parts)
+
+
+def _gates(view: RunView) -> list[str]:
+    """The last look of each gate of the step: `success: pass, 99.90 % (999 good of 1000), limit ≥ 99 %`."""
+    found = []
+    for gate in view.spec.program.steps[view.state.step].gates:
+        seen = view.state.gates.get(gate.name, GateState()).looks
+        if seen:
+            found.append(
+                f"{gate.name}: {seen[-1].verdict}, {seen[-1].text.partition(', limit')[0]}, limit {limit(gate)}"
+            )
+    return found
 
 
 def _label(view: RunView) -> str:
@@ -101,29 +115,31 @@ def undone(view: RunView) -> str:
 
 def nexts(view: RunView, *, driven: bool | None = None) -> list[str]:
     """The commands that make sense now."""
-    at = f"-n {view.namespace}"
-    plan = view.spec.plan
+    at, plan, state = f"-n {view.namespace}", view.spec.plan, view.state
     why = f"rollout why {view.name} {at}"
-    abort = f'rollout abort {plan} {at} --reason "..."'
-    promote = f'rollout promote {plan} {at} --reason "..."'
+    promote = f'go on: rollout promote {plan} {at} --reason "..."'
+    # past the commit point an abort is refused
+    abort = [] if state.committed else [f'stop: rollout abort {plan} {at} --reason "..."']
     resume = [f"rollout start {plan} {at}     (nobody drives this run; this resumes it)"] if driven is False else []
-    match view.state.phase:
+    match state.phase:
         case Phase.ROLLED_BACK | Phase.ABORTED:
             return [why, f"after a fix: rollout start {plan} {at} --image CONTAINER=IMAGE"]
         case Phase.SUPERSEDED:
             return [f"rollout start {plan} {at}     (for the newer version)"]
         case Phase.SUCCEEDED:
             return [f"{why}     (the whole story)"]
+        case Phase.HELD if state.committed:
+            roll = f"kubectl describe deployment {view.spec.program.workload} {at}"
+            return [why, f"see what it lacks: {roll}", f"then: rollout start {plan} {at}"]
         case Phase.HELD:
-            return [why, f"go on: {promote}", f"go back: {abort}", *resume]
+            return [why, promote, *abort, *resume]
         case Phase.AWAITING_APPROVAL:
-            return [f"go on: {promote}", f"go back: {abort}", *resume]
+            return [promote, *abort, *resume]
         case Phase.HOLDING:
-            return [why, f"stop: {abort}", *resume]
-        case Phase.ROLLING_BACK:
-            return resume or [f"rollout watch {plan} {at}"]
-        case Phase.PENDING | Phase.PROGRESSING | Phase.PAUSED | Phase.PROMOTING:
-            return resume or [f"rollout watch {plan} {at}     stop: {abort}"]
+            return [why, *abort, *resume]
+        case Phase.PENDING | Phase.PROGRESSING | Phase.PAUSED | Phase.PROMOTING | Phase.ROLLING_BACK:
+            back = state.phase is Phase.ROLLING_BACK
+            return [*(resume or [f"rollout watch {plan} {at}"]), *([] if back else abort)]
 
 
 def paragraph(label: str, text: str) -> list[str]:

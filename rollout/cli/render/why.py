@@ -16,6 +16,7 @@ from rollout.cli.render.run import (
     paragraph,
     position,
     undone,
+    waits,
     where,
 )
 from rollout.cli.render.words import BAD, GOOD, WAIT, Cell, clock, columns, headline, length, lines, stamp
@@ -35,6 +36,8 @@ def story(view: RunView, step: int | None = None) -> Text:
     if state.failed and step in (None, state.step + 1):
         parts += paragraph("because", f"{state.failed.message} (at {position(view)})")
         parts += _evidence(view)
+    elif waits(view) and step is None:
+        parts += paragraph("because", state.message)
     if state.undone and step is None:
         parts += paragraph("done", undone(view))
     told = notes(view, step)

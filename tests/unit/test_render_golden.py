@@ -1,0 +1,277 @@
+"""Every text that people read, and its JSON twin, as files; UPDATE_GOLDEN=1 writes them anew."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.text import Text
+
+from rollout.checks import Checker, Result
+from rollout.cli.out import to_ascii
+from rollout.cli.render import check, findings, live, plan, run, why
+from rollout.controller.view import RunView
+from rollout.decide.reason import Reason
+from rollout.plan.finding import Finding, Level
+from rollout.plan.program import Approve, CountGate, Prepare, Program, QueryGate, Route, Step
+from rollout.plan.run import GateState, Holding, Look, Note, Phase, State
+from tests.kit.builders import SUCCESS, candidate, journal, progressing, workload
+from tests.kit.builders import run as a_run
+from tests.kit.builders import seen as seen_world
+
+GOLDEN = Path(__file__).parent.parent / "golden"
+START = 1_763_906_400.0
+"""14:00:00 UTC."""
+LATENCY = CountGate("latency", "slow", every=5.0, failures=2, over=5, max=0.05, slower_than=0.5)
+CART = QueryGate(
+    "cart-ok", "sum(cart_ok)", every=15.0, failures=3, over=5, min=97, unit="orders/min", observe_only=True
+)
+QUERY = 'sum by (pod) (istio_requests_total{destination_workload="web-canary"})'
+
+
+@pytest.fixture(autouse=True)
+def _utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+def same(name: str, text: str) -> None:
+    """Compare with the golden file."""
+    path = GOLDEN / name
+    if os.environ.get("UPDATE_GOLDEN"):
+        path.write_text(text, encoding="utf-8")
+    assert text == path.read_text(encoding="utf-8")
+
+
+def same_json(name: str, data: Any) -> None:
+    same(name, json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+
+
+def program() -> Program:
+    made = a_run(5.0, 50.0).program
+    five, fifty, *rest = made.steps
+    gates = (SUCCESS, LATENCY, CART)
+    steps = (
+        replace(five, name="weight-5", gates=gates, hold=300.0),
+        Step("more", (Prepare(50), Route(50)), gates, hold=600.0, deadline=1800.0),
+        Step("approve", (Approve(3600.0, "rollback"),), gates, deadline=7200.0),
+        *rest,
+    )
+    assert fifty.name == "weight 50 %"
+    return replace(made, steps=steps)
+
+
+def looks(*values: float | None) -> tuple[Look, ...]:
+    found = []
+    for number, value in enumerate(values):
+        at = START + 400 + 15 * number
+        if value is None:
+            found.append(Look(at, "no-data", None, "no requests reached the candidate"))
+        elif value >= 0.99:
+            found.append(Look(at, "pass", value, f"{100 * value:.2f} % ({1000 * value:.0f} good of 1000)"))
+        else:
+            found.append(
+                Look(at, "fail", value, f"{100 * value:.2f} %, limit ≥ 99.00 % ({1000 * value:.0f} good of 1000)")
+            )
+    return tuple(found)
+
+
+def view(state: State, *, pods: bool = True) -> RunView:
+    spec = replace(a_run(), program=program())
+    seen = seen_world(workload=workload(), candidate=candidate(2)) if pods else None
+    return RunView("shop", "web-bbbbb-1", "uid-run", spec, state, START + 480, seen)
+
+
+def middle(**changes: Any) -> State:
+    """In the middle of step 2."""
+    notes = (
+        Note(START, Reason.STARTED, "the run begins"),
+        Note(START + 8, Reason.WEIGHT_SET, "5 % of the requests to the candidate"),
+        Note(START + 310, Reason.STEP_PASSED, "step 1 of 6 passed: weight-5"),
+        Note(START + 318, Reason.WEIGHT_SET, "50 % of the requests to the candidate"),
+    )
+    gates = {
+        "success": GateState(looks(1.0, 0.998, 0.999), query=QUERY, requests=3000),
+        "latency": GateState((Look(START + 430, "pass", 0.01, "1.00 % (990 good of 1000)"),)),
+        "cart-ok": GateState((Look(START + 430, "no-data", None, "no data"),)),
+    }
+    base = progressing(
+        1, since=START + 312, started=START, weight=50.0, routed=50.0, held_since=START + 325, gates=gates
+    )
+    return replace(base, step_times=(312.0,), notes=notes, message="watching", journal=journal("route"), **changes)
+
+
+def rolled_back() -> State:
+    why_ = "success was 97.00 %, limit ≥ 99.00 % (970 good of 1000), in 2 of the last 3 looks"
+    failed = Note(START + 440, Reason.GATE_FAILED, why_, warning=True)
+    state = middle(reason=Reason.GATE_FAILED, failed=failed, ended=START + 452, weight=0.0, routed=0.0)
+    gates = {**state.gates, "success": GateState(looks(0.998, 0.96, 0.97), query=QUERY, requests=3000)}
+    end = Note(START + 452, Reason.GATE_FAILED, f"traffic is on stable, nothing of the run is left: {why_}")
+    undone = ("VirtualService/web: 50 % to web-canary", "Deployment/web-canary created")
+    return replace(
+        state,
+        phase=Phase.ROLLED_BACK,
+        outcome=Phase.ROLLED_BACK,
+        gates=gates,
+        journal=(),
+        undone=undone,
+        notes=(*state.notes, failed, end),
+        message=end.message,
+    )
+
+
+def scenes() -> Mapping[str, RunView]:
+    text = "success: no requests reached the candidate"
+    stuck = Note(START + 470, Reason.ROLL_STUCK, "the Deployment's roll does not finish: ProgressDeadlineExceeded")
+    bad = Note(START + 470, Reason.CANDIDATE_BROKEN, "container app of pod web-canary-1: CrashLoopBackOff")
+    done = replace(middle(), step=5, phase=Phase.SUCCEEDED, ended=START + 480, weight=100.0, routed=100.0)
+    approval = replace(middle(), phase=Phase.AWAITING_APPROVAL, step=2, message="waits for approval")
+    holding = Holding(Reason.NO_DATA, text, START + 450)
+    return {
+        "pending": view(State(), pods=False),
+        "progressing": view(middle()),
+        "holding": view(replace(middle(), phase=Phase.HOLDING, reason=Reason.NO_DATA, holding=holding, message=text)),
+        "approval": view(approval),
+        "stopped": view(replace(middle(), phase=Phase.HELD, failed=bad, message=bad.message, reason=bad.reason)),
+        "held": view(
+            replace(
+                middle(),
+                phase=Phase.HELD,
+                step=4,
+                committed=True,
+                reason=stuck.reason,
+                failed=stuck,
+                message=stuck.message,
+            )
+        ),
+        "rolled back": view(rolled_back(), pods=False),
+        "succeeded": view(replace(done, message="promoted; nothing of the run is left"), pods=False),
+    }
+
+
+def told(render: Callable[[RunView], Text]) -> str:
+    return "\n".join(f"== {name}\n{render(seen).plain}\n" for name, seen in scenes().items())
+
+
+def test_status() -> None:
+    same("status.txt", told(run.status))
+    same_json("status.json", {name: run.as_json(seen) for name, seen in scenes().items()})
+
+
+def test_status_says_that_nobody_drives() -> None:
+    assert "rollout start web -n shop" in run.status(view(middle()), driven=False).plain
+    assert "rollout start" not in run.status(view(middle()), driven=True).plain
+
+
+def test_live_view() -> None:
+    same("live.txt", told(lambda seen: live.screen(seen, "Ctrl-C takes the traffic home")))
+
+
+def test_why() -> None:
+    same("why.txt", told(why.story))
+    same_json("why.json", {name: why.why_json(seen) for name, seen in scenes().items()})
+
+
+def test_why_of_one_step_tells_only_what_happened_in_it() -> None:
+    text = why.story(view(rolled_back()), step=1).plain
+    assert "WeightSet 5 %" in text
+    assert "50 %" not in text.partition("next")[0]
+    assert "because" not in text
+
+
+def test_plan() -> None:
+    preview = plan.Preview("web", program(), {"app": "shop/web:1.4.2"}, {"app": "shop/web:1.5.0"})
+    same("plan.txt", plan.table(preview).plain + "\n")
+    same_json("plan.json", plan.as_json(preview))
+
+
+def test_list_of_plans() -> None:
+    rows = [
+        ({"metadata": {"name": name.replace(" ", "-"), "namespace": "shop"}, "spec": {}}, seen)
+        for name, seen in scenes().items()
+    ]
+    rows_and_idle: list[tuple[dict[str, Any], RunView | None]] = [*rows, (rows[0][0], None)]
+    narrow = run.table(rows_and_idle, wide=False, namespaces=False).plain
+    wide = run.table(rows_and_idle, wide=True, namespaces=True).plain
+    same("list.txt", f"{narrow}\n\n{wide}\n")
+    assert max(map(len, narrow.splitlines())) <= 80
+
+
+FOUND = (
+    Finding(
+        "RO101",
+        Level.ERROR,
+        "20 is below the weight before it: 30",
+        where="canary.yaml:31:7",
+        fix="let weights rise",
+        subject="CanaryPlan web.shop",
+        path="spec.steps[2].weight",
+    ),
+    Finding(
+        "RO315",
+        Level.WARNING,
+        "Argo CD manages VirtualService/web and may put the weights back",
+        where="VirtualService/web",
+    ),
+)
+
+
+def test_findings() -> None:
+    same(
+        "findings.txt", findings.findings(FOUND, "1 file").plain + "\n" + findings.findings((), "2 files").plain + "\n"
+    )
+    same_json("findings.json", findings.as_json(FOUND))
+
+
+def test_check() -> None:
+    async def nothing(_: Any) -> tuple[Finding, ...]:
+        return ()
+
+    api = Checker("cluster-api", "cluster", "Kubernetes API is reachable", nothing)
+    rights = Checker("rights-routes", "permissions", "you may read and split the routes", nothing)
+    routes = Checker("routing-routes", "routing", "nothing hides or breaks the routes", nothing)
+    asked = Checker("metrics-answer", "metrics", "every gate's query is answered", nothing)
+    lack = Finding(
+        "RO204", Level.ERROR, "you may not patch virtualservices.networking.istio.io in shop", fix="ask for it"
+    )
+    hint = Finding("RO211", Level.INFO, "mode policy: a new revision is paused in the write that brings it")
+    results = [
+        Result(api, (hint,)),
+        Result(rights, (lack,)),
+        Result(routes, FOUND[1:]),
+        Result(asked, skipped="not looked at: rights-routes comes first"),
+    ]
+    texts = (check.table(results), check.table(results, short=True), check.table(results[:1]))
+    same("check.txt", "\n\n".join(text.plain for text in texts) + "\n")
+    same_json("check.json", check.as_json(results))
+    assert check.failed(results)
+    assert not check.failed(results[:1])
+
+
+@pytest.mark.parametrize("name", ["status.txt", "live.txt", "why.txt", "plan.txt", "check.txt"])
+def test_texts_are_readable_at_80_columns(name: str) -> None:
+    lines = (GOLDEN / name).read_text(encoding="utf-8").splitlines()
+    # queries and story lines are for copying and searching: they are not broken
+    wide = [x for x in lines if len(x) > 80 and not x.startswith(("  query", "  14:"))]
+    assert wide == []
+
+
+def test_every_sign_has_an_ascii_twin() -> None:
+    for path in sorted(GOLDEN.glob("*.txt")):
+        ascii_ = to_ascii(Text(path.read_text(encoding="utf-8"))).plain
+        assert ascii_.isascii()
+        assert "?" not in ascii_.replace("? every gate", "").replace("? ", "")
+
+
+def test_failures_name_the_next_command() -> None:
+    for name in ("holding", "stopped", "held", "rolled back"):
+        assert "rollout " in run.status(scenes()[name]).plain.partition("next")[2]
