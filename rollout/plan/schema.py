@@ -47,7 +47,7 @@ class Column:
 
 
 _AGE: Final = Column("AGE", ".metadata.creationTimestamp", "date")
-_STEP: Final = Column("STEP", ".status.step", "integer", description="Number of the current step")
+_STEP: Final = Column("STEP", ".status.step", description="The current step and the number of all")
 _WEIGHT: Final = Column("WEIGHT", ".status.weight", "number", description="Percent of the requests for the candidate")
 
 

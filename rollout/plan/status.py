@@ -9,6 +9,9 @@ from pydantic import Field
 from rollout.plan.base import Model
 from rollout.plan.run import Phase, State
 
+Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+"""A moment in RFC 3339."""
+
 
 class Condition(Model):
     """One condition, as kstatus reads it."""
@@ -19,7 +22,7 @@ class Condition(Model):
     """Whether it is so."""
     observed_generation: Annotated[int, Field(ge=0)] | None = None
     """The generation of the spec that this is about."""
-    last_transition_time: Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+    last_transition_time: Time
     """When `status` changed last."""
     reason: Annotated[str, Field(max_length=1024)]
     """Why, as one word for programs."""
@@ -44,10 +47,8 @@ class PlanStatus(Model):
     """The generation of the spec that this status is about."""
     phase: Literal["Idle"] | Phase | None = None
     """`Idle`, or the phase of the newest run."""
-    step: int | None = None
-    """Number of the current step, counted from 1."""
-    steps: int | None = None
-    """Number of all steps."""
+    step: Annotated[str, Field(max_length=16)] | None = None
+    """The current step, counted from 1, and the number of all: `3/6`."""
     weight: float | None = None
     """Percent of the requests that the candidate is given."""
     run: str | None = None
@@ -69,10 +70,8 @@ class RunStatus(Model):
     """The generation of the spec that this status is about."""
     phase: Phase | None = None
     """Where the run is."""
-    step: int | None = None
-    """Number of the current step, counted from 1."""
-    steps: int | None = None
-    """Number of all steps."""
+    step: Annotated[str, Field(max_length=16)] | None = None
+    """The current step, counted from 1, and the number of all: `3/6`."""
     weight: float | None = None
     """Percent of the requests that the candidate is given."""
     outcome: Phase | None = None
@@ -81,6 +80,10 @@ class RunStatus(Model):
     """Why it is in this phase, as one word for programs."""
     message: str | None = None
     """Why it is in this phase, as a sentence for people."""
+    started_at: Time | None = None
+    """When the first step began."""
+    ended_at: Time | None = None
+    """When nothing of the run was left to do."""
     conditions: Conditions = ()
     """`Ready`, `Reconciling` and `Stalled`, as kstatus reads them."""
     state: State | None = None

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from rollout.controller.status import plan_status, run_status
 from rollout.plan.lint import rules
 from rollout.plan.mistakes import READING
 from rollout.plan.parse import from_object, parse
@@ -170,11 +171,11 @@ def test_a_run_is_stored_whole_and_its_spec_never_changes(apiserver: ApiServer, 
     stored = json.loads(create(apiserver, json.dumps(raw), "-o", "json"))
     assert RUN_SPEC.validate_python(stored["spec"]) == RUN_SPEC.validate_python(raw["spec"])
 
-    stored["status"] = {"phase": "Holding", "step": 3, "steps": 6, "weight": 10.5, "state": dump_state(state)}
+    stored["status"] = run_status(stored, RUN_SPEC.validate_python(raw["spec"]), state, 4.0)
     replace = ("replace", "--subresource=status", "--validate=strict", "-o", "json", "-f", "-")
     written = json.loads(apiserver.kubectl(*replace, stdin=json.dumps(stored)))
     assert STATE.validate_python(written["status"]["state"]) == state
-    row = ["web-crd-test", "web", "Holding", "3", "10.5"]
+    row = ["web-crd-test", "web", "Holding", "3/6", "10.5"]
     table = apiserver.kubectl("get", "prun", "-n", namespace, "web-crd-test")
     assert table.split()[:12] == ["NAME", "PLAN", "PHASE", "STEP", "WEIGHT", "OUTCOME", "AGE", *row]
 
@@ -217,22 +218,15 @@ def test_a_decision_never_changes(apiserver: ApiServer, namespace: str) -> None:
 def test_kubectl_shows_and_waits_for_a_plan(apiserver: ApiServer, namespace: str) -> None:
     apiserver.kubectl("delete", "cplan", "-n", namespace, "crd-test", "--ignore-not-found")
     stored = json.loads(create(apiserver, text(CLEAN, "crd-test", namespace), "-o", "json"))
-    ready = {
-        "type": "Ready",
-        "status": "True",
-        "observedGeneration": 1,
-        "lastTransitionTime": "2026-01-01T00:00:00Z",
-        "reason": "Succeeded",
-        "message": "all requests go to the new version",
-    }
-    status = {"observedGeneration": 1, "phase": "Succeeded", "step": 4, "steps": 4, "weight": 0, "run": "crd-test-1"}
-    stored["status"] = status | {"reason": "Promoted", "message": "done", "next": "-", "conditions": [ready]}
+    spec = RUN_SPEC.validate_python(run_object(namespace)["spec"])
+    state = State(phase=Phase.SUCCEEDED, step=5, weight=0, reason="Promoted", message="done")
+    stored["status"] = plan_status(stored, "crd-test-1", spec, state, 4.0)
     apiserver.kubectl("replace", "--subresource=status", "--validate=strict", "-f", "-", stdin=json.dumps(stored))
     apiserver.kubectl("wait", "--for=condition=Ready", "--timeout=5s", "cplan/crd-test", "-n", namespace)
     wide = apiserver.kubectl("get", "cplan", "-n", namespace, "crd-test", "-o", "wide").split("\n")
     columns = ["STRATEGY", "PHASE", "STEP", "WEIGHT", "READY", "AGE", "REASON", "NEXT", "RUN"]
     assert wide[0].split() == ["NAME", *columns]
-    assert wide[1].split()[:6] == ["crd-test", "canary", "Succeeded", "4", "0", "True"]
+    assert wide[1].split()[:6] == ["crd-test", "canary", "Succeeded", "6/6", "0", "True"]
     assert "canaryplan.meshrollout.dev/crd-test" in apiserver.kubectl("get", "rollout-mesh", "-n", namespace)
     apiserver.kubectl("delete", "cplan", "-n", namespace, "crd-test")
 

@@ -10,9 +10,13 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
+from rollout.controller.status import plan_status, run_status
 from rollout.plan.base import Json
 from rollout.plan.kinds import CANARY_PLAN, METRIC_TEMPLATE, PLAN_DECISION, PLAN_RUN
+from rollout.plan.program import Backends, Program, Side
+from rollout.plan.run import Phase, RunSpec, State
 from rollout.plan.schema import crd_documents, render
+from rollout.plan.status import PlanStatus, RunStatus
 from rollout.plan.structural import NotStructuralError, structural
 
 CRDS = Path(__file__).parents[2] / "crds"
@@ -91,6 +95,16 @@ def test_what_undoes_a_step_may_be_anything() -> None:
 def test_bounds_are_written_as_openapi_3_has_them() -> None:
     step = schemas()["CanaryPlan"]["properties"]["spec"]["properties"]["linear"]["properties"]["step"]
     assert (step["minimum"], step["exclusiveMinimum"], step["maximum"]) == (0, True, 100)
+
+
+@pytest.mark.parametrize("phase", list(Phase))
+def test_what_is_written_into_a_status_is_in_its_schema(phase: Phase) -> None:
+    program = Program("canary", "web", Backends("shop", "web", "web-1", Side("web"), Side("web-canary")), ())
+    state = State(phase=phase, started=1.0, ended=2.0, reason="Why", message="because")
+    spec = RunSpec("web", "uid", 1, 1, program)
+    owner = {"metadata": {"generation": 2}}
+    PlanStatus.model_validate(plan_status(owner, "web-1", spec, state, 3.0), by_alias=True, by_name=False)
+    RunStatus.model_validate(run_status(owner, spec, state, 3.0), by_alias=True, by_name=False)
 
 
 class Node(BaseModel):

@@ -1,11 +1,15 @@
-"""Durations, percents and limits."""
+"""Durations, percents and limits; and the examples in the docstrings of the plan package."""
 
 from __future__ import annotations
+
+import doctest
+from types import ModuleType
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rollout.plan import base, located, query, steps
 from rollout.plan.base import number, ratio, seconds, spell
 
 
@@ -34,3 +38,14 @@ def test_percents_are_shares(percent: float) -> None:
 
 def test_a_limit_is_a_number_or_a_percent() -> None:
     assert number("99%") == number(0.99) == 0.99
+
+
+@pytest.mark.parametrize("module", [base, located, query, steps])
+def test_the_examples_in_docstrings_hold(module: ModuleType) -> None:
+    failed, tried = doctest.testmod(module)
+    assert (failed, tried > 0) == (0, True)
+
+
+@pytest.mark.parametrize("length", [0.9996, 1.4, 59.6, 3600.2])
+def test_from_one_second_on_whole_seconds_are_spelled(length: float) -> None:
+    assert seconds(spell(length)) == round(length)
