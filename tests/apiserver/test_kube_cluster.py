@@ -72,6 +72,18 @@ async def test_words_about_a_secret_are_withheld(kube_cluster: KubeCluster, kube
     assert await kube_cluster.get(Ref(SECRET, kube_namespace, "db")) is None
 
 
+async def test_one_key_of_a_secret_can_be_read(kube_cluster: KubeCluster, kube_namespace: str) -> None:
+    metadata = {"name": "prom", "namespace": kube_namespace}
+    await kube_cluster.create(
+        {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": {"token": "hunter2"}}
+    )
+    assert await kube_cluster.secret(kube_namespace, "prom", "token") == "hunter2"
+    for name, key in (("prom", "absent"), ("absent", "token")):
+        with pytest.raises(NotFound, match="absent") as caught:
+            await kube_cluster.secret(kube_namespace, name, key)
+        assert "hunter2" not in str(caught.value)
+
+
 async def test_a_create_in_a_namespace_that_is_not_there(kube_cluster: KubeCluster) -> None:
     with pytest.raises(NotFound, match="nowhere"):
         await kube_cluster.create(configmap("nowhere"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -17,7 +18,7 @@ from rollout.adapters.kube.paths import collection_path, group_path, object_path
 from rollout.adapters.kube.transport import JSON_PATCH, Transport
 from rollout.errors import Conflict, Forbidden, InvalidInput, NotFound, Rejected, RolloutError, Unavailable, Unsupported
 from rollout.plan.base import FIELD_MANAGER, GROUP, Json
-from rollout.plan.kinds import Kind, Ref, kind_of
+from rollout.plan.kinds import SECRET, Kind, Ref, kind_of
 from rollout.ports.cluster import Guard, guard_of
 
 CHUNK: Final = 500
@@ -184,6 +185,20 @@ class KubeCluster:
         """The API server's version, `v1.36.3`."""
         answer = await self._transport.call(Intent("get", name="the API server's version"), "GET", "/version")
         return str(_object(answer).get("gitVersion", ""))
+
+    async def secret(self, namespace: str, name: str, key: str) -> str:
+        """The text under one key of a Secret: what the metrics adapter needs to get into a Prometheus.
+
+        Raises:
+            NotFound: no such Secret or no such key.
+        """
+        ref = Ref(SECRET, namespace, name)
+        found = await self.get(ref)
+        if found is None:
+            raise NotFound(f"{ref} does not exist")
+        if key not in (found.get("data") or {}):
+            raise NotFound(f"{ref} has no key {key}")
+        return base64.b64decode(found["data"][key]).decode(errors="replace")
 
     async def close(self) -> None:
         """Close all connections."""
