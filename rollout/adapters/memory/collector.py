@@ -17,20 +17,24 @@ class Collector:
 
     def sync(self) -> None:
         """One look at every object that has owners or waits for dependents."""
-        leaving = {
-            obj["metadata"]["uid"]: obj
-            for _, obj in self._objects
-            if FOREGROUND in obj["metadata"].get("finalizers", ())
-        }
-        alive = {obj["metadata"]["uid"] for _, obj in self._objects}
-        owned = [obj for _, obj in self._objects if obj["metadata"].get("ownerReferences")]
+        leaving: dict[str, Json] = {}
+        alive: set[str] = set()
+        owned: list[Json] = []
+        for _, obj in self._objects:
+            meta = obj["metadata"]
+            if FOREGROUND in meta.get("finalizers", ()):
+                leaving[meta["uid"]] = obj
+            else:
+                alive.add(meta["uid"])
+            if meta.get("ownerReferences"):
+                owned.append(obj)
         blocked: set[str] = set()
         for obj in owned:
             owners = {
                 owner["uid"]: owner.get("blockOwnerDeletion", False) for owner in obj["metadata"]["ownerReferences"]
             }
             blocked |= {uid for uid, blocks in owners.items() if blocks and uid in leaving}
-            if not owners.keys() & (alive - leaving.keys()):
+            if not owners.keys() & alive:
                 waits = any(uid in leaving for uid in owners)
                 self._server.delete(ref_of(obj), guard_of(obj), foreground=waits and ref_of(obj).kind != POD)
         for uid, obj in leaving.items():

@@ -24,6 +24,8 @@ class _Life:
     scheduled: float
     started: bool = False
     stopping: float | None = None
+    settled: tuple[str, int] | None = None
+    """The pod's version and the behaviours that need no second look."""
 
 
 class Kubelet:
@@ -78,6 +80,9 @@ class Kubelet:
 
     def _run(self, pod: Json, life: _Life) -> None:
         pod = self._objects.get(ref_of(pod)) or pod
+        known = (pod["metadata"]["resourceVersion"], self._behaviours.changes)
+        if life.settled == known:
+            return
         missing = "" if life.started else self._missing(pod)
         statuses = [
             self._container(container, life, missing, self._behaviours.of(container["image"]))
@@ -100,6 +105,7 @@ class Kubelet:
             "containerStatuses": statuses,
         }
         self._store(pod, status, conditions)
+        life.settled = known if ready else None
 
     def _container(self, container: Json, life: _Life, missing: str, behaviour: Behaviour) -> Json:
         age = self._objects.now() - life.scheduled

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Final
 
 import orjson
@@ -32,7 +33,12 @@ def clone(obj: Mapping[str, Any]) -> Json:
 
 def rfc3339(moment: float) -> str:
     """A moment as Kubernetes writes it: whole seconds, UTC."""
-    return datetime.fromtimestamp(int(moment), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return _rfc3339(int(moment))
+
+
+@lru_cache(maxsize=64)
+def _rfc3339(moment: int) -> str:
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def moment_of(stamp: str) -> float:
