@@ -1,0 +1,411 @@
+"""The verbs against the simulated cluster: what they print, what they leave behind, how they exit."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import yaml
+from typer.testing import CliRunner, Result
+
+import rollout
+from rollout import registry
+from rollout.adapters.memory.behaviour import Behaviour
+from rollout.adapters.memory.world import World as Simulation
+from rollout.cli import demo
+from rollout.cli.app import app
+from rollout.controller.foreground import Foreground
+from rollout.controller.view import RunView
+from rollout.plan.kinds import CANARY_PLAN, CRD, DEPLOYMENT, METRIC_TEMPLATE, PLAN_DECISION, PLAN_RUN, VIRTUAL_SERVICE
+from rollout.plan.run import Phase
+from rollout.ports.world import World
+
+GOOD, BAD = "shop/web:1.1", "shop/web:2.0"
+
+
+@dataclass
+class Shell:
+    """A terminal without a screen in front of a simulated cluster."""
+
+    simulation: Simulation
+    world: World
+    folder: Path
+
+    def run(self, *words: str) -> Result:
+        return CliRunner().invoke(app, list(words))
+
+    def json(self, *words: str) -> Any:
+        return json.loads(self.run(*words, "-o", "json").stdout)
+
+    def file(self, **spec: Any) -> str:
+        """A plan file; the fields replace those of the demo's plan."""
+        path = self.folder / "canary.yaml"
+        path.write_text(yaml.safe_dump({**demo.PLAN, "spec": {**demo.PLAN["spec"], **spec}}), encoding="utf-8")
+        return str(path)
+
+    def until(self, phase: Phase, image: str = GOOD, **spec: Any) -> RunView:
+        """Another engine drives a run until this phase, and is killed there."""
+
+        plan = yaml.safe_load(Path(self.file(**spec)).read_text(encoding="utf-8"))
+
+        async def drive() -> RunView:
+            engine = Foreground(self.world)
+            view = await engine.start(plan, images={"app": image}, by="somebody else")
+            return await engine.drive("shop", view.name, lambda _: None, until=lambda v: v.state.phase is phase)
+
+        return asyncio.run(drive())
+
+
+@pytest.fixture
+def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shell:
+    simulation = Simulation()
+    simulation.behaviour(BAD, Behaviour(error_rate=0.2))
+    simulation.deploy_shop(replicas=3, image="shop/web:1.0", rate=50)
+    world = World(
+        cluster=simulation.cluster,
+        metrics=simulation.metrics,
+        clock=simulation.clock,
+        routers=registry.routers(),
+        strategies=registry.strategies(),
+    )
+
+    @asynccontextmanager
+    async def connect(*, namespace: str | None, **_: str | None) -> AsyncIterator[tuple[World, str]]:
+        yield world, namespace or "shop"
+
+    bootstrap = ModuleType("rollout.bootstrap")
+    bootstrap.connect = connect  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "rollout.bootstrap", bootstrap)
+    monkeypatch.setattr(rollout, "bootstrap", bootstrap, raising=False)
+    return Shell(simulation, world, tmp_path)
+
+
+def at_rest(shell: Shell) -> bool:
+    """Nothing of a run is left but its record."""
+    names = {obj["metadata"]["name"] for obj in shell.simulation.objects.of(DEPLOYMENT)}
+    return names == {"web"} and not shell.simulation.objects.of(VIRTUAL_SERVICE)
+
+
+def test_start_promotes_a_good_version(shell: Shell) -> None:
+    done = shell.run("start", shell.file(), "--image", f"app={GOOD}")
+    assert done.exit_code == 0, done.output
+    assert "✔ Succeeded" in done.stdout
+    for said in ("✔ parsed", "Ctrl-C takes the traffic home", "earliest finish", "rollout watch web -n shop"):
+        assert said in done.stderr
+    assert "Promoting" in done.stderr
+    web = shell.simulation.get(DEPLOYMENT, "web")
+    assert web["spec"]["template"]["spec"]["containers"][0]["image"] == GOOD
+    assert at_rest(shell)
+
+
+def test_start_rolls_a_bad_version_back_and_says_why(shell: Shell) -> None:
+    done = shell.run("start", shell.file(), "--image", f"app={BAD}", "-q")
+    assert done.exit_code == 3
+    assert done.stderr == ""
+    assert "because  success was" in done.stdout
+    assert at_rest(shell)
+    story = shell.run("why", "web")
+    assert story.exit_code == 0
+    assert "✖ fail" in story.stdout
+    body = shell.json("why", "web")
+    assert body["failed"]["gate"] == "success"
+    assert any(look["verdict"] == "fail" for look in body["looks"])
+    assert shell.run("status", "web").exit_code == 3
+
+
+def test_start_prints_the_final_run_as_json_and_progress_apart(shell: Shell) -> None:
+    done = shell.run("start", shell.file(), "--image", f"app={GOOD}", "-o", "json")
+    body = json.loads(done.stdout)
+    assert (body["phase"], body["plan"], body["images"]["candidate"]) == ("Succeeded", "web", {"app": GOOD})
+    assert "StepPassed" in done.stderr
+
+
+def test_a_second_start_resumes(shell: Shell) -> None:
+    first = shell.until(Phase.PROGRESSING)
+    done = shell.run("start", shell.file(), "--image", f"app={GOOD}")
+    assert done.exit_code == 0
+    assert f"run {first.name} resumed" in done.stderr
+    assert len(shell.simulation.objects.of(PLAN_RUN)) == 1
+
+
+def test_start_by_plan_name_needs_the_plan(shell: Shell) -> None:
+    done = shell.run("start", "nothing")
+    assert done.exit_code == 1
+    assert "no CanaryPlan nothing in namespace shop" in done.stderr
+    assert "next: rollout status" in done.stderr
+
+
+def test_start_without_a_new_version_says_what_to_do(shell: Shell) -> None:
+    done = shell.run("start", shell.file())
+    assert done.exit_code == 1
+    assert "--image" in done.stderr
+
+
+def test_start_is_refused_with_findings(shell: Shell) -> None:
+    shell.simulation.cluster.deny("create", VIRTUAL_SERVICE)
+    done = shell.run("start", shell.file(), "--image", f"app={GOOD}")
+    assert done.exit_code == 1
+    assert "[RO204]" in done.stderr
+    assert "rollout check web" in done.stderr
+    assert not shell.simulation.objects.of(PLAN_RUN)
+
+
+def test_dry_runs_write_nothing(shell: Shell) -> None:
+    before = shell.simulation.objects.revision
+    client = shell.run("start", shell.file(), "--dry-run", "client")
+    server = shell.run("start", shell.file(), "--dry-run", "server")
+    assert (client.exit_code, server.exit_code) == (0, 0), server.output
+    assert "PLAN shop/web" in client.stdout
+    assert "PLAN shop/web" in server.stdout
+    assert "preflight: " in server.stderr
+    assert shell.simulation.objects.revision == before
+
+
+def test_start_takes_templates_of_its_file_along(shell: Shell) -> None:
+    template = {
+        "apiVersion": "meshrollout.dev/v1alpha1",
+        "kind": "MetricTemplate",
+        "metadata": {"name": "carts"},
+        "spec": {"query": "sum(carts)"},
+    }
+    shell.simulation.metrics.set_scalar("sum(carts)", 99.0)
+    path = shell.file(
+        analysis={"hold": "6s", "interval": "3s", "gates": [{"name": "c", "template": "carts", "min": 97}]}
+    )
+    with open(path, "a", encoding="utf-8") as file:
+        file.write("---\n" + yaml.safe_dump(template))
+    done = shell.run("start", path, "--image", f"app={GOOD}")
+    assert done.exit_code == 0, done.output
+    assert shell.simulation.exists(METRIC_TEMPLATE, "carts")
+
+
+def test_the_timeout_takes_the_traffic_home(shell: Shell) -> None:
+    done = shell.run("start", shell.file(), "--image", f"app={GOOD}", "--timeout", "1ms")
+    assert done.exit_code == 5
+    assert "taking the traffic home" in done.stderr
+    assert "Aborted" in done.stdout
+    assert at_rest(shell)
+
+
+def test_the_timeout_with_leave_leaves(shell: Shell) -> None:
+    shell.until(Phase.PROMOTING)
+    shell.simulation.clock.pace = 50
+    done = shell.run("start", shell.file(), "--image", f"app={GOOD}", "--timeout", "1ms", "--leave")
+    assert done.exit_code == 5
+    assert "rollout start web -n shop resumes" in done.stderr
+    assert not at_rest(shell)
+
+
+def press_ctrl_c(shell: Shell, times: int) -> None:
+    """Once the candidate has traffic, and again every five seconds."""
+    since: list[float] = []
+
+    def tick() -> None:
+        now = shell.simulation.clock.now()
+        routed = shell.simulation.traffic.ledger.by_workload["web-canary"] > 0
+        if routed and len(since) < times and (not since or now - since[-1] >= 5):
+            since.append(now)
+            signal.raise_signal(signal.SIGINT)
+
+    shell.simulation.clock.each_second(tick)
+
+
+def test_ctrl_c_takes_the_traffic_home(shell: Shell) -> None:
+    press_ctrl_c(shell, times=1)
+    done = shell.run("start", shell.file(), "--image", f"app={GOOD}")
+    assert done.exit_code == 130
+    assert "taking the traffic home; Ctrl-C again leaves it where it is" in done.stderr
+    assert "Aborted" in done.stdout
+    assert "next: rollout why" in done.stderr
+    assert at_rest(shell)
+
+
+def test_ctrl_c_twice_leaves_and_says_what_that_means(shell: Shell) -> None:
+    press_ctrl_c(shell, times=2)
+    done = shell.run("start", shell.file(), "--image", f"app={GOOD}")
+    assert done.exit_code == 130
+    assert "nobody watches it" in done.stderr
+    assert "rollout start web -n shop resumes" in done.stderr
+    assert not at_rest(shell)
+
+
+def test_ctrl_c_with_leave_leaves_at_once(shell: Shell) -> None:
+    press_ctrl_c(shell, times=1)
+    done = shell.run("start", shell.file(), "--image", f"app={GOOD}", "--leave")
+    assert done.exit_code == 130
+    assert "the traffic stays where it is" in done.stderr
+    assert not at_rest(shell)
+    assert shell.run("start", "web").exit_code == 0
+    assert at_rest(shell)
+
+
+def test_status_waits_for_approval_and_promote_lets_it_go_on(shell: Shell) -> None:
+    steps = [{"weight": 20}, {"approve": {"within": "1h"}}]
+    view = shell.until(Phase.AWAITING_APPROVAL, steps=steps)
+    reached = shell.run("status", "web", "--wait-for", "approval")
+    assert reached.exit_code == 0
+    assert "AwaitingApproval" in reached.stdout
+    ordered = shell.run("promote", "web", "--reason", "looks good")
+    assert ordered.exit_code == 0
+    assert "rollout start web -n shop" in ordered.stderr
+    (decision,) = shell.simulation.objects.of(PLAN_DECISION)
+    assert decision["spec"]["runUid"] == view.uid
+    assert (decision["spec"]["step"], decision["spec"]["reason"]) == (1, "looks good")
+    assert shell.run("start", "web").exit_code == 0
+
+
+def test_status_times_out(shell: Shell) -> None:
+    shell.until(Phase.PROGRESSING)
+    done = shell.run("status", "web", "-w", "--timeout", "5s")
+    assert done.exit_code == 5
+    assert "rollout status web -n shop -w" in done.stderr
+    assert shell.run("status", "web").exit_code == 0
+    assert shell.run("status", "web", "--wait-for", "step=1").exit_code == 0
+
+
+def test_status_lists_plans(shell: Shell) -> None:
+    shell.until(Phase.PROGRESSING)
+    assert "◌ Progressing" in shell.run("status").stdout
+    assert "NAMESPACE" in shell.run("status", "-A").stdout
+    assert shell.run("status", "-o", "name").stdout == "canaryplan.meshrollout.dev/web\n"
+    assert shell.json("status")[0]["run"]["phase"] == "Progressing"
+    empty = shell.run("status", "-n", "elsewhere")
+    assert "no plans in namespace elsewhere" in empty.stderr
+
+
+def test_abort_without_an_engine_goes_home_itself(shell: Shell) -> None:
+    shell.until(Phase.PROGRESSING, steps=[{"weight": 30}])
+    shell.simulation.clock.run(120)
+    done = shell.run("abort", "web", "--reason", "changed my mind", "--yes")
+    assert done.exit_code == 0, done.output
+    assert "going home from here" in done.stderr
+    assert "Aborted" in done.stdout
+    assert at_rest(shell)
+    assert shell.run("abort", "web", "--reason", "again", "--yes").exit_code == 4
+
+
+def test_abort_asks_first(shell: Shell) -> None:
+    shell.until(Phase.PROGRESSING)
+    done = shell.run("abort", "web", "--reason", "x")
+    assert done.exit_code == 2
+    assert "--yes" in done.stderr
+    assert not shell.simulation.objects.of(PLAN_DECISION)
+
+
+def test_watch_tells_the_story_of_an_ended_run(shell: Shell) -> None:
+    shell.run("start", shell.file(), "--image", f"app={BAD}")
+    done = shell.run("watch", "web")
+    assert done.exit_code == 3
+    assert "GateFailed" in done.stderr
+
+
+def test_check_looks_at_everything(shell: Shell) -> None:
+    pre = shell.run("check", "--pre")
+    assert pre.exit_code == 0
+    assert "√ Kubernetes API is reachable" in pre.stdout
+    full = shell.json("check", shell.file())
+    assert [c["name"] for c in full["categories"]] == [
+        "cluster",
+        "permissions",
+        "hold",
+        "target",
+        "routing",
+        "metrics",
+    ]
+    assert full["ok"]
+    shell.simulation.metrics.fault = "outage"
+    broken = shell.run("check", shell.file(), "-o", "short")
+    assert broken.exit_code == 1
+    assert "[RO401]" in broken.stdout
+    assert "√ Kubernetes" not in broken.stdout
+
+
+def test_lint_says_where(shell: Shell) -> None:
+    good = shell.run("lint", shell.file())
+    assert good.exit_code == 0, good.output
+    bad = shell.run("lint", shell.file(steps=[{"weight": 120}]))
+    assert bad.exit_code == 4
+    assert "canary.yaml:" in bad.stdout
+    body = shell.json("lint", shell.file(steps=[{"weight": 50}, {"weight": 20}]))
+    assert body["findings"][0]["path"].startswith("spec.steps[1]")
+
+
+def test_lint_can_fail_on_warnings(shell: Shell) -> None:
+    path = shell.file(analysis={"hold": "1m"})
+    found = shell.json("lint", path)["findings"]
+    assert {it["level"] for it in found} == {"warning"}
+    assert shell.run("lint", path).exit_code == 0
+    assert shell.run("lint", path, "--fail-on", "warning").exit_code == 4
+
+
+def test_plan_needs_no_cluster(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "rollout.bootstrap")
+    monkeypatch.delattr(rollout, "bootstrap")
+    done = shell.run("plan", shell.file())
+    assert done.exit_code == 0
+    assert "duration" in done.stdout
+    assert len(shell.json("plan", shell.file())["steps"]) == 6
+
+
+def test_plan_of_the_cluster_and_its_errors(shell: Shell) -> None:
+    shell.simulation.apply(demo.PLAN)
+    assert shell.run("plan", "web").exit_code == 0
+    assert shell.run("plan", "other").exit_code == 1
+    assert shell.run("plan", "./missing.yaml").exit_code == 4
+    assert shell.run("plan", shell.file(), "-n", "elsewhere").exit_code == 2
+    assert shell.run("plan", shell.file(strategy="magic")).exit_code == 4
+
+
+def test_crds_are_printed_and_applied_once(shell: Shell) -> None:
+    printed = list(yaml.safe_load_all(shell.run("crds", "print", "--with-hold").stdout))
+    assert {obj["kind"] for obj in printed} >= {"CustomResourceDefinition", "MutatingAdmissionPolicy"}
+    first, second = shell.run("crds", "apply"), shell.run("crds", "apply")
+    assert (first.exit_code, second.exit_code) == (0, 0), first.output
+    assert "CustomResourceDefinition/canaryplans.meshrollout.dev created" in first.stdout
+    assert "created" not in second.stdout
+    assert "unchanged" in second.stdout
+    assert len(shell.simulation.objects.of(CRD)) == 4
+
+
+def test_version_and_completion() -> None:
+    run = CliRunner().invoke
+    assert "istio" in run(app, ["version"]).stdout
+    assert run(app, ["version", "--diagram"]).stdout.startswith("stateDiagram-v2")
+    for shell_name in ("bash", "zsh", "fish", "powershell"):
+        assert "ROLLOUT_COMPLETE" in run(app, ["completion", shell_name]).stdout
+    assert run(app, ["completion", "tcsh"]).exit_code == 2
+
+
+def test_usage_errors_say_what_to_do(shell: Shell) -> None:
+    for words in (
+        ["start", "web", "--image", "nonsense"],
+        ["status", "web", "--wait-for", "never"],
+        ["status", "web", "--timeout", "soon"],
+        ["status", "--wait-for", "done"],
+        ["why", "web", "-o", "short"],
+    ):
+        done = shell.run(*words)
+        assert done.exit_code == 2, words
+        assert "next: " in done.stderr
+
+
+def test_the_demo_promotes_one_and_rolls_one_back() -> None:
+    from rollout.cli.options import Common
+    from rollout.cli.out import Printer
+
+    stage = demo.simulated(pace=0)
+    assert asyncio.run(demo.play(stage, Printer(Common(quiet=True)))) == 0
+    engine = stage.session.engine
+    ended = asyncio.run(engine.runs("shop", "web"))
+    assert [view.state.phase for view in ended] == [Phase.ROLLED_BACK, Phase.SUCCEEDED]
+    plans = asyncio.run(stage.session.world.cluster.list(CANARY_PLAN, "shop"))
+    assert len(plans) == 1
