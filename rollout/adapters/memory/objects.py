@@ -58,7 +58,8 @@ class Objects:
         self.now = now
         self.revision = 1000
         self._seed = seed
-        self._uids = 0
+        self.births = 0
+        """Objects created so far."""
         self._tables: dict[Kind, dict[tuple[str, str], Json]] = {}
         self.watchers: list[Callable[[Ref], None]] = []
         """Called after each write with the name of what was written."""
@@ -82,10 +83,10 @@ class Objects:
 
     def born(self, obj: Json) -> Json:
         """The object with a new identity, as a create would store it, but without a resourceVersion."""
-        self._uids += 1
+        self.births += 1
         meta = {
             **obj["metadata"],
-            "uid": f"{self._seed & 0xFFFFFFFF:08x}-0000-4000-8000-{self._uids:012x}",
+            "uid": f"{self._seed & 0xFFFFFFFF:08x}-0000-4000-8000-{self.births:012x}",
             "creationTimestamp": rfc3339(self.now()),
         }
         if obj["kind"] not in WITHOUT_GENERATION:
@@ -114,7 +115,7 @@ class Objects:
     def name_for(self, prefix: str) -> str:
         """What the API server makes of a `generateName`: the same in each run of the same seed."""
         alphabet = "bcdfghjklmnpqrstvwxz2456789"
-        number = (self._uids + 1) * 7_368_787 + self._seed * 104_729
+        number = (self.births + 1) * 7_368_787 + self._seed * 104_729
         letters = []
         for _ in range(5):
             number, rest = divmod(number, len(alphabet))

@@ -13,7 +13,7 @@ from rollout.adapters.memory.mesh import ROUTING, Caller, Cause, Share, Snapshot
 from rollout.adapters.memory.objects import Objects
 from rollout.adapters.memory.rolling import HASH_LABEL
 from rollout.plan.base import ROLE_LABEL, Json
-from rollout.plan.kinds import Ref, ref_of
+from rollout.plan.kinds import POD, Ref, ref_of
 
 FAST: Final = 0.02
 """Seconds that an ordinary request takes."""
@@ -123,6 +123,7 @@ class Traffic:
         self._behaviours = behaviours
         self._random = random.Random(seed)  # noqa: S311 - simulated, reproducible luck
         self._known: deque[Snapshot] = deque([snapshot(objects)])
+        self._stale = False
         self._last = objects.now()
         objects.watchers.append(self._notice)
 
@@ -152,8 +153,9 @@ class Traffic:
         """Send the requests of the time since the last tick."""
         now = self._objects.now()
         elapsed, self._last = now - self._last, now
-        if self._known[-1].revision != self._objects.revision:
+        if self._stale:
             self._known.append(snapshot(self._objects))
+            self._stale = False
         while len(self._known) > 1 and self._known[1].at <= now - self.delay:
             self._known.popleft()
             if len(self._known) > 1 and self._known[1].at <= now - self.delay:
@@ -168,6 +170,9 @@ class Traffic:
     def _notice(self, ref: Ref) -> None:
         if ref.kind in ROUTING:
             self._known.append(snapshot(self._objects))
+            self._stale = False
+        elif ref.kind == POD:
+            self._stale = True
 
     def _judge(self, seen: Snapshot) -> None:
         for client in self.clients:
