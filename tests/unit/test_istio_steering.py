@@ -416,3 +416,69 @@ def test_objects_without_a_spec_say_nothing() -> None:
     assert ISTIO.view(CANARY, objects).where == "home"
     assert ISTIO.findings(CANARY, objects) == ISTIO.findings(CANARY, shop.read())
     assert len(ISTIO.steer(CANARY, objects, 10, (), OWNER)) == 2
+
+
+def test_sides_that_the_owner_shuffles_still_find_each_other() -> None:
+    both = given.TUTORIAL + "      weight: 60\n    - {destination: {host: web, subset: v2}, weight: 40}\n"
+    shop = world(given.SERVICE, given.RULE, both)
+    before = deepcopy(shop.objects[WEB]["spec"]["http"][1]["route"])
+    journal = steer(shop, 10)
+    live = deepcopy(shop.objects[WEB]["spec"]["http"])
+    one, one_canary, two, two_canary = live[1]["route"]
+    live[1]["route"] = [one, two, two_canary, one_canary]
+    edited(shop, WEB, http=live)
+    assert ISTIO.view(CANARY, shop.read()).drift == ""
+    restore(shop, journal)
+    assert routes(shop, WEB)[1] == before
+
+
+@pytest.mark.parametrize("mark", ["name", "timeout"])
+def test_moved_routes_that_differ_only_in_spelling_get_their_own_back(mark: str) -> None:
+    shop = world(given.SERVICE, given.RULE, given.TUTORIAL)
+    lone, weighted = {"destination": {"host": "web"}}, {"destination": {"host": "web"}, "weight": 100}
+    before: list[Json] = [{mark: "1s", "route": [lone]}, {mark: "2s", "route": [weighted]}]
+    edited(shop, WEB, http=before)
+    journal = steer(shop, 10)
+    live = deepcopy(shop.objects[WEB]["spec"]["http"])
+    if mark == "name":
+        live[0]["retries"] = live[1]["retries"] = {"attempts": 1}
+    edited(shop, WEB, http=live[::-1])
+    restore(shop, journal)
+    assert routes(shop, WEB) == [[weighted], [lone]]
+
+
+def test_a_virtual_service_made_anew_is_journalled_anew() -> None:
+    shop = world(given.SERVICE, given.RULE, given.TUTORIAL)
+    journal = steer(shop, 10)
+    shop.put(shop.objects.pop(WEB))
+    edited(shop, WEB, http=[{"route": [{"destination": {"host": "web"}}]}])
+    uid = shop.objects[WEB]["metadata"]["uid"]
+    journal = steer(shop, 10, journal)
+    assert [(entry.uid, len(entry.undo["routes"])) for entry in journal if entry.kind == "route"] == [(uid, 1)]
+
+
+@pytest.mark.parametrize("binding", ["gateways: [ingress]", "exportTo: ['.']"])
+def test_callers_whom_no_route_reaches_get_one_of_ours(binding: str) -> None:
+    shop = world(given.SERVICE, given.RULE, given.TUTORIAL.replace("hosts: [web]", f"hosts: [web]\n  {binding}"))
+    steer(shop, 10)
+    assert MADE in shop.objects
+    assert routes(shop, WEB)[1][1]["weight"] == 10
+
+
+def test_subsets_stay_while_the_run_lasts_though_the_owner_drops_their_route() -> None:
+    shop = world(given.SERVICE, given.RULE, given.TUTORIAL)
+    journal = steer(shop, 10)
+    edited(shop, WEB, http=shop.objects[WEB]["spec"]["http"][1:])
+    assert ISTIO.view(CANARY, shop.read()).drift == ""
+    assert ISTIO.steer(CANARY, shop.read(), 10, journal, OWNER) == ()
+
+
+def test_a_destination_of_tiny_weight_is_not_lost_beside_huge_ones() -> None:
+    huge = given.TUTORIAL + "      weight: 2000000001\n    - {destination: {host: legacy}, weight: 1}\n"
+    shop = world(given.SERVICE, given.RULE, huge)
+    journal = steer(shop, 33.33)
+    written = [entry["weight"] for entry in routes(shop, WEB)[1]]
+    assert sum(written) < 2**31
+    assert written[2] == 1
+    assert ISTIO.view(CANARY, shop.read()).weight == 33.33
+    assert ISTIO.steer(CANARY, shop.read(), 33.33, journal, OWNER) == ()
