@@ -21,10 +21,12 @@ from rollout.controller.starting import (
 from rollout.controller.status import rfc3339
 from rollout.controller.view import RunView
 from rollout.errors import Conflict, InvalidInput, NotFound, Retry
+from rollout.observe.templates import digest
 from rollout.plan.base import PLAN_LABEL, Json
 from rollout.plan.finding import Finding, Level
 from rollout.plan.kinds import (
     CANARY_PLAN,
+    DEPLOYMENT,
     LEASE,
     METRIC_TEMPLATE,
     PLAN_DECISION,
@@ -63,14 +65,16 @@ class Foreground:
         parsed = _canary(plan)
         namespace = parsed.metadata.namespace
         stored = await apply_plan(self.world, plan)
+        active = await self._active(namespace, parsed.metadata.name)
+        if active is not None and active.state.committed:
+            return active
         mode = await hold_mode(self.world, parsed)
         rests = await arm(self.world, parsed, mode, images) if parsed.spec.target else False
+        if active is not None:
+            if not parsed.spec.target or active.spec.revision.digest == await self._digest(parsed):
+                return active
+            await self.drive(namespace, active.name, lambda _: None)
         target = await read_revision(self.world, parsed, mode, rests=rests)
-        latest = await self.latest(namespace, parsed.metadata.name)
-        if latest is not None and not latest.state.phase.ended:
-            if latest.spec.revision.digest == target.revision.digest or latest.state.committed:
-                return latest
-            await self.drive(namespace, latest.name, lambda _: None)
         if parsed.spec.target and target.revision.digest == target.revision.stable_digest:
             raise StartRefused(
                 f"Deployment/{parsed.spec.target.name} asks for the version that is stable: there is nothing to try",
@@ -86,6 +90,20 @@ class Foreground:
         attempt = 1 + len(await self.runs(namespace, parsed.metadata.name))
         run = await create_run(self.world, stored, target, by, attempt)
         return self._view(run)
+
+    async def _active(self, namespace: str, plan: str) -> RunView | None:
+        """The run of a plan that has not ended; an ended one is put to rest."""
+        latest = next(iter(await self.runs(namespace, plan)), None)
+        if latest is not None and latest.state.phase.ended:
+            await self.settle(latest)
+            return None
+        return latest
+
+    async def _digest(self, plan: CanaryPlan) -> str:
+        """Digest of the template that the target asks for now."""
+        name = plan.spec.target.name if plan.spec.target else ""
+        deployment = await self.world.cluster.get(Ref(DEPLOYMENT, plan.metadata.namespace, name))
+        return digest(deployment["spec"]["template"]) if deployment else ""
 
     async def drive(
         self, namespace: str, run: str, on_turn: OnTurn, *, until: Callable[[RunView], bool] | None = None
@@ -107,8 +125,7 @@ class Foreground:
                 continue
             on_turn(turn.view)
             if turn.view.state.phase.ended:
-                await lease.release()
-                await self._tidy(turn.view)
+                await self.settle(turn.view)
                 return turn.view
             if turn.view.state.phase is Phase.HELD or (until is not None and until(turn.view)):
                 await lease.release()
@@ -183,6 +200,18 @@ class Foreground:
         """Kinds of ours that the API server does not know."""
         kinds = (CANARY_PLAN, PLAN_RUN, PLAN_DECISION, METRIC_TEMPLATE)
         return [k.name for k in kinds if not await self.world.cluster.serves(k)]
+
+    async def settle(self, view: RunView) -> None:
+        """Put an ended run to rest: finalizer and lease gone, old runs of its plan discarded.
+
+        An engine that was killed after its last turn leaves this undone; the next start does it.
+        """
+        await self.reconciler.turn(Ref(PLAN_RUN, view.namespace, view.name))
+        ref = Ref(LEASE, view.namespace, view.name)
+        lease = await self.world.cluster.get(ref)
+        if lease is not None:
+            await self._discard(ref, lease)
+        await self._tidy(view)
 
     async def _tidy(self, view: RunView) -> None:
         """Keep as many ended runs as the plan says."""

@@ -53,7 +53,10 @@ async def apply_plan(world: World, plan: Json) -> Json:
     ref = ref_of(plan)
     found = await world.cluster.get(ref)
     if found is None:
-        return await world.cluster.create({k: v for k, v in plan.items() if k != "status"})
+        try:
+            return await world.cluster.create({k: v for k, v in plan.items() if k != "status"})
+        except AlreadyExists:
+            return await apply_plan(world, plan)
     wanted = await world.cluster.patch(
         ref, [{"op": "replace", "path": "/spec", "value": plan["spec"]}], guard_of(found), dry_run=True
     )
@@ -168,6 +171,9 @@ async def create_run(world: World, plan: Json, target: Target, by: str, attempt:
         try:
             return await world.cluster.create(_run_object(plan, name, spec))
         except AlreadyExists:
+            found = await world.cluster.get(Ref(PLAN_RUN, meta["namespace"], name))
+            if found is not None and found["spec"]["planUid"] == meta["uid"] and not found.get("status"):
+                return found  # our own: the answer to an earlier try was lost
             attempt += 1
 
 

@@ -126,10 +126,13 @@ class Sim:
         view = await engine.start(self.plan, images={"app": self.image}, by="ana")
         return await engine.drive("shop", view.name, on_turn)
 
-    async def survive(self, faults: FaultPlan, foreign: Callable[[], None] = lambda: None) -> RunView:
+    async def survive(
+        self, faults: FaultPlan, foreign: Callable[[], None] = lambda: None, *, later: FaultPlan | None = None
+    ) -> RunView:
         """Start; when the engine dies or gives up, start another one, until the run has ended and is at rest."""
         for life in range(40):
-            engine = self.engine(FaultyCluster(self.memory.cluster, faults, foreign), f"engine-{life}")
+            plan = faults if life == 0 else later or FaultPlan()
+            engine = self.engine(FaultyCluster(self.memory.cluster, plan, foreign), f"engine-{life}")
             try:
                 if self.phase().ended:
                     view = await engine.latest("shop", "web")
