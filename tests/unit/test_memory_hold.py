@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from rollout.adapters.memory.apiserver import Review
-from rollout.adapters.memory.holdpolicy import POLICY_NAME, remove_hold_policy
+from rollout.adapters.memory.holdpolicy import remove_hold_policy
 from rollout.adapters.memory.store import MemoryCluster
 from rollout.adapters.memory.world import World, shop_deployment
 from rollout.plan.base import HELD, HOLD_LABEL, RELEASE, Json
+from rollout.plan.holdpolicy import NAME, documents
 from rollout.plan.kinds import DEPLOYMENT, MUTATING_BINDING, MUTATING_POLICY, POD, Ref
 from rollout.ports.cluster import guard_of
 
@@ -58,10 +59,10 @@ def annotation(key: str) -> str:
 
 
 def test_the_policy_can_be_seen_in_the_cluster(world: World) -> None:
-    assert world.exists(MUTATING_POLICY, POLICY_NAME)
-    assert world.exists(MUTATING_BINDING, POLICY_NAME)
+    assert world.exists(MUTATING_POLICY, NAME)
+    assert world.exists(MUTATING_BINDING, NAME)
     remove_hold_policy(world.cluster)
-    assert not world.exists(MUTATING_POLICY, POLICY_NAME)
+    assert not world.exists(MUTATING_POLICY, NAME)
 
 
 def test_a_created_deployment_starts_even_when_it_was_saved_paused() -> None:
@@ -199,3 +200,13 @@ def test_without_the_policy_nothing_is_held() -> None:
     world.set_image("web", "shop/web:2.0")
     world.run(30)
     assert images(world) == {"shop/web:2.0"}
+
+
+async def test_whoever_installs_the_shipped_objects_switches_the_policy_on() -> None:
+    world = World(hold_policy=False)
+    for obj in documents():
+        await world.cluster.create(obj)
+    world.apply(manifest())
+    world.run(5)
+    world.set_image("web", "shop/web:2.0")
+    assert held(world)

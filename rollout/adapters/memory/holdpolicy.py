@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from rollout.adapters.memory.apiserver import Review
+from rollout.adapters.memory.apiserver import ApiServer, Review
+from rollout.adapters.memory.objects import Objects
 from rollout.adapters.memory.store import MemoryCluster
 from rollout.plan.base import HELD, HOLD_LABEL, RELEASE, Json
-from rollout.plan.kinds import CANARY_PLAN, MUTATING_BINDING, MUTATING_POLICY, Ref
+from rollout.plan.holdpolicy import NAME, documents
+from rollout.plan.kinds import CANARY_PLAN, MUTATING_BINDING, MUTATING_POLICY, Ref, ref_of
 
-POLICY_NAME: Final = "rollout-hold"
 _RESTARTED: Final = "kubectl.kubernetes.io/restartedAt"
 _POLICIES: Final = (MUTATING_POLICY, MUTATING_BINDING)
 
@@ -51,23 +52,36 @@ def same_template(old: Json, new: Json) -> bool:
     )
 
 
+class HoldPolicy:
+    """Admission that is in force while the policy and its binding exist, as on a real server."""
+
+    def __init__(self, objects: Objects) -> None:
+        self._objects = objects
+
+    def __call__(self, review: Review) -> Json:
+        """Hold, if the policy is installed."""
+        installed = all(self._objects.get(Ref(kind, "", NAME)) is not None for kind in _POLICIES)
+        return hold(review) if installed else review.new
+
+
+def attach_hold_policy(server: ApiServer) -> None:
+    """Make the server able to run the policy; whoever creates its two objects switches it on."""
+    if not any(isinstance(policy, HoldPolicy) for policy in server.policies):
+        server.policies.append(HoldPolicy(server.objects))
+
+
 def install_hold_policy(cluster: MemoryCluster) -> None:
-    """Switch the policy on, and create the two objects by which `check` and the engine recognise it."""
-    server = cluster.server
-    if hold not in server.policies:
-        server.policies.append(hold)
-    for kind, spec in zip(_POLICIES, ({"failurePolicy": "Fail"}, {"policyName": POLICY_NAME}), strict=True):
-        if server.objects.get(Ref(kind, "", POLICY_NAME)) is None:
-            obj = {"apiVersion": kind.api_version, "kind": kind.name, "metadata": {"name": POLICY_NAME}, "spec": spec}
-            server.create(obj, cluster.may)
+    """Switch the policy on by creating the objects that are shipped."""
+    attach_hold_policy(cluster.server)
+    for obj in documents():
+        if cluster.objects.get(ref_of(obj)) is None:
+            cluster.server.create(obj, cluster.may)
 
 
 def remove_hold_policy(cluster: MemoryCluster) -> None:
-    """Switch it off."""
-    server = cluster.server
-    server.policies[:] = [policy for policy in server.policies if policy is not hold]
-    for kind in _POLICIES:
-        server.objects.remove(Ref(kind, "", POLICY_NAME))
+    """Switch it off by deleting them."""
+    for obj in documents():
+        cluster.objects.remove(ref_of(obj))
 
 
 def _released(review: Review) -> bool:

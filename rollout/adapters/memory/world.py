@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from rollout.adapters.memory.behaviour import Behaviour, Behaviours
 from rollout.adapters.memory.clock import VirtualClock
-from rollout.adapters.memory.holdpolicy import install_hold_policy
+from rollout.adapters.memory.holdpolicy import attach_hold_policy, install_hold_policy
 from rollout.adapters.memory.kubelet import is_ready
 from rollout.adapters.memory.metrics import MemoryMetrics
 from rollout.adapters.memory.objects import clone
@@ -40,6 +40,7 @@ class World:
         self.workloads = Workloads(self.cluster.server, self.behaviours, lag=lag)
         self.traffic = Traffic(self.objects, self.behaviours, seed=seed, delay=delay)
         self.metrics = MemoryMetrics(self.objects, self.traffic)
+        attach_hold_policy(self.cluster.server)
         if hold_policy:
             install_hold_policy(self.cluster)
         self.clock.each_second(self.workloads.tick)
