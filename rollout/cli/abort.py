@@ -1,17 +1,18 @@
-"""abort: take the traffic home. When nobody drives the run, this process does."""
+"""abort: take the traffic home, and see it arrive. When nobody drives the run, this process does."""
 
 from __future__ import annotations
 
 import asyncio
 
-from rollout.cli.exit import Code, UsageError
+from rollout.cli.drive import Drive
+from rollout.cli.exit import Code, UsageError, of_phase
 from rollout.cli.options import Common
 from rollout.cli.out import Printer, confirmed
 from rollout.cli.render import run as render
 from rollout.cli.session import connected, somebody
-from rollout.cli.start import Drive
 from rollout.controller.view import RunView
 from rollout.errors import InvalidInput
+from rollout.plan.run import Phase
 
 
 def abort(common: Common, plan: str, *, reason: str, yes: bool) -> int:
@@ -30,10 +31,10 @@ async def _abort(common: Common, plan: str, *, reason: str, yes: bool) -> int:
         await session.engine.order(view.namespace, view.name, "abort", by=somebody(), reason=reason)
         if not await session.engine.engine_alive(view):
             printer.say("nobody drives this run: going home from here")
-            view = await Drive(session, printer, leave=True).to_the_end(view)
-            return _report(printer, view, "aborted")
-    printer.say(f"  next: rollout watch {plan} -n {view.namespace}")
-    return _report(printer, view, "abort ordered")
+        view = await Drive(session, printer, leave=True).to_the_end(view)
+    printer.emit(lambda: render.as_json(view), lambda: render.status(view), [render.name(view)])
+    # the abort came too late, or the way home is blocked: either way it is not what was asked for
+    return Code.GOOD if view.state.phase is Phase.ABORTED else of_phase(view.state.phase) or Code.ERROR
 
 
 def _possible(view: RunView) -> None:
@@ -47,12 +48,3 @@ def _possible(view: RunView) -> None:
             f"run {view.name} is past the commit point: the Deployment has been released",
             hint=f"go on, or start the old version as a new one: rollout start {view.spec.plan} {at} --image C=OLD",
         )
-
-
-def _report(printer: Printer, view: RunView, said: str) -> int:
-    printer.emit(
-        lambda: {"run": view.name, "said": said, **render.as_json(view)},
-        lambda: render.status(view) if view.state.phase.ended else f"{said}: run {view.name}",
-        [render.name(view)],
-    )
-    return Code.GOOD

@@ -16,6 +16,7 @@ from rich.text import Text
 from rollout import registry
 from rollout.adapters.memory.behaviour import Behaviour
 from rollout.adapters.memory.world import World as Simulation
+from rollout.cli.drive import Drive
 from rollout.cli.exit import Code
 from rollout.cli.options import Common
 from rollout.cli.out import Printer
@@ -23,7 +24,6 @@ from rollout.cli.render import plan as render_plan
 from rollout.cli.render import run as render
 from rollout.cli.render import why as render_why
 from rollout.cli.session import Session
-from rollout.cli.start import Drive
 from rollout.controller.foreground import Foreground
 from rollout.plan.base import API_VERSION, Json
 from rollout.plan.run import Phase

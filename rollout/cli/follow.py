@@ -34,10 +34,10 @@ class Follower(Protocol):
 
 
 @contextmanager
-def following(printer: Printer, clock_: Clock, hint: str) -> Iterator[Follower]:
-    """A follower for this terminal; what is on the screen at the end stays there."""
+def following(printer: Printer, clock_: Clock, hint: str, story: Story | None = None) -> Iterator[Follower]:
+    """A follower for this terminal; what is on the screen at the end stays there. A `story` is gone on with."""
     if not printer.live:
-        yield Story(printer)
+        yield story or Story(printer)
         return
     picture = Picture(printer, clock_, hint)
     with Live(

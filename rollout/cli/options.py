@@ -6,6 +6,7 @@ Imports nothing heavy: `rollout VERB --help` passes through here.
 from __future__ import annotations
 
 import inspect
+import logging
 import re
 import sys
 from collections.abc import Callable
@@ -60,7 +61,7 @@ _CLUSTER: Final[dict[str, Any]] = {
 _EVERY: Final[dict[str, Any]] = {
     "output": Annotated[Format, typer.Option("--output", "-o", help="How to print the result.")],
     "no_color": Annotated[bool, typer.Option("--no-color", help="No colours; NO_COLOR and pipes do the same.")],
-    "verbose": Annotated[bool, typer.Option("--verbose", "-v", help="Log to stderr.")],
+    "verbose": Annotated[bool, typer.Option("--verbose", "-v", help="Log to stderr, and show causes of errors.")],
     "quiet": Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no hints on stderr.")],
 }
 
@@ -95,6 +96,8 @@ def verb(
 
 def _guarded(run: Callable[[], int], common: Common, formats: str) -> int:
     """Run a verb; print what went wrong and what to do about it."""
+    if common.verbose:
+        logging.basicConfig(level=logging.DEBUG, stream=sys.stderr, format="%(asctime)s %(name)s %(message)s")
     try:
         if common.output not in formats.split():
             raise UsageError(
@@ -106,6 +109,8 @@ def _guarded(run: Callable[[], int], common: Common, formats: str) -> int:
             sys.stderr.write(f"error: {message}\n")
         if error.hint:
             sys.stderr.write(f"  next: {error.hint}\n")
+        if common.verbose and error.__cause__:
+            sys.stderr.write(f"  cause: {error.__cause__!r}\n")
         return of_error(error)
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")

@@ -28,8 +28,7 @@ class Session:
         """The plan behind FILE|PLAN."""
         if not is_file(source):
             return await from_cluster(self.world.cluster, self.namespace, source)
-        given = from_file(source, explicit)
-        return given if given.plan.metadata.namespace else from_file(source, self.namespace)
+        return from_file(source, explicit, self.namespace)
 
     async def run(self, plan: str, run_id: str | None = None) -> RunView:
         """The newest run of a plan, or the one with this name.

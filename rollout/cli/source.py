@@ -53,8 +53,8 @@ def read_text(file: str) -> str:
         raise InvalidInput("is not UTF-8 text", where=file, hint="give the path of a YAML file") from error
 
 
-def from_file(file: str, namespace: str | None) -> Given:
-    """The plan in a file; its namespace is the file's, else the given one.
+def from_file(file: str, explicit: str | None, default: str | None = None) -> Given:
+    """The plan in a file; its namespace is the file's, else the explicit one, else the default.
 
     Raises:
         InvalidInput: no plan in it, several, or mistakes.
@@ -66,10 +66,10 @@ def from_file(file: str, namespace: str | None) -> Given:
         raise InvalidInput(
             f"has {len(plans)} CanaryPlans", where=file, hint="start one plan at a time, each by its file"
         )
-    plan = _placed(plans[0], namespace)
-    if namespace and plan.metadata.namespace != namespace:
+    plan = _placed(plans[0], explicit or default)
+    if explicit and plan.metadata.namespace != explicit:
         raise UsageError(
-            f"{file} says namespace {plan.metadata.namespace}, -n says {namespace}", hint="leave one of them out"
+            f"{file} says namespace {plan.metadata.namespace}, -n says {explicit}", hint="leave one of them out"
         )
     templates = [_placed(t, plan.metadata.namespace) for t in _templates(located)]
     return Given(

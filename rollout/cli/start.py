@@ -13,8 +13,8 @@ from typing import Literal
 from rich.text import Text
 
 from rollout.cli import crds
-from rollout.cli.exit import Code, Interrupted, TimedOut, UsageError, of_phase
-from rollout.cli.follow import Follower, following, interruptible
+from rollout.cli.drive import Drive
+from rollout.cli.exit import Code, UsageError, of_phase
 from rollout.cli.options import Common, duration
 from rollout.cli.out import Printer, confirmed
 from rollout.cli.plan import compiled
@@ -22,17 +22,15 @@ from rollout.cli.plan import show as show_plan
 from rollout.cli.render import findings as render_findings
 from rollout.cli.render import run as render
 from rollout.cli.render.plan import bounds, change
-from rollout.cli.render.words import BAD, GO, GOOD, clock, length
+from rollout.cli.render.words import GO, GOOD, clock, length
 from rollout.cli.session import Session, connected, somebody
 from rollout.cli.source import Given, from_file, is_file
-from rollout.controller.foreground import Foreground
 from rollout.controller.starting import StartRefused, apply_plan
 from rollout.controller.view import RunView
 from rollout.errors import Unsupported
 from rollout.plan.finding import Finding, Level
 from rollout.plan.kinds import ref_of
 from rollout.plan.program import Approve
-from rollout.plan.run import Phase
 
 
 def start(
@@ -154,55 +152,3 @@ def _say_started(printer: Printer, view: RunView) -> None:
     at = f"-n {view.namespace}"
     printer.say(f"  follow: rollout watch {view.spec.plan} {at}")
     printer.say(f'  stop:   Ctrl-C, or rollout abort {view.spec.plan} {at} --reason "..."')
-
-
-class Drive:
-    """Drives a run from this terminal, and knows what an interruption means."""
-
-    def __init__(self, session: Session, printer: Printer, *, leave: bool = False, limit: float | None = None) -> None:
-        self._session, self._printer = session, printer
-        self._leave, self._limit = leave, limit
-
-    @property
-    def _engine(self) -> Foreground:
-        return self._session.engine
-
-    async def to_the_end(self, view: RunView) -> RunView:
-        """The run when it has ended or is held.
-
-        Raises:
-            Interrupted: somebody pressed Ctrl-C; unless it says otherwise, the traffic is home.
-            TimedOut: the same after --timeout.
-        """
-        hint = "Ctrl-C leaves the traffic where it is" if self._leave else "Ctrl-C takes the traffic home"
-        with following(self._printer, self._session.world.clock, hint) as follower:
-            try:
-                work = self._engine.drive(view.namespace, view.name, follower)
-                return await interruptible(work, self._limit)
-            except KeyboardInterrupt:
-                ending: type[Interrupted | TimedOut] = Interrupted
-            except TimeoutError:
-                ending = TimedOut
-        said = "interrupted" if ending is Interrupted else "the time is over"
-        if self._leave:
-            raise ending(f"{said}; the traffic stays where it is", hint=self._resume(view))
-        self._printer.warn(Text.assemble(BAD, f" {said}: taking the traffic home; Ctrl-C again leaves it where it is"))
-        with following(self._printer, self._session.world.clock, "going home; Ctrl-C leaves now") as follower:
-            home = await self._home(view, follower, said)
-        state = home.state.phase
-        self._printer.emit(lambda: render.as_json(home), lambda: render.status(home), [render.name(home)])
-        if state is Phase.SUCCEEDED:
-            raise ending(f"{said} after the commit point; the run was promoted")
-        raise ending(f"{said}; the run is {state}", hint=f"rollout why {view.name} -n {view.namespace}")
-
-    async def _home(self, view: RunView, follower: Follower, said: str) -> RunView:
-        try:
-            return await interruptible(self._engine.go_home(view.namespace, view.name, follower))
-        except KeyboardInterrupt:
-            raise Interrupted(
-                f"{said} twice: the traffic is left where it is, and nobody watches it", hint=self._resume(view)
-            ) from None
-
-    def _resume(self, view: RunView) -> str:
-        at = f"{view.spec.plan} -n {view.namespace}"
-        return f'rollout start {at} resumes; rollout abort {at} --reason "..." takes the traffic home'

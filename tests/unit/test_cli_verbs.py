@@ -5,20 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 import yaml
 from typer.testing import CliRunner, Result
 
-import rollout
-from rollout import registry
+from rollout import bootstrap, registry
 from rollout.adapters.memory.behaviour import Behaviour
 from rollout.adapters.memory.world import World as Simulation
 from rollout.cli import demo
@@ -82,10 +79,7 @@ def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shell:
     async def connect(*, namespace: str | None, **_: str | None) -> AsyncIterator[tuple[World, str]]:
         yield world, namespace or "shop"
 
-    bootstrap = ModuleType("rollout.bootstrap")
-    bootstrap.connect = connect  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "rollout.bootstrap", bootstrap)
-    monkeypatch.setattr(rollout, "bootstrap", bootstrap, raising=False)
+    monkeypatch.setattr(bootstrap, "connect", connect)
     return Shell(simulation, world, tmp_path)
 
 
@@ -170,6 +164,13 @@ def test_dry_runs_write_nothing(shell: Shell) -> None:
     assert shell.simulation.objects.revision == before
 
 
+def test_start_reads_stdin(shell: Shell) -> None:
+    plan = {**demo.PLAN, "metadata": {"name": "web"}}
+    done = CliRunner().invoke(app, ["start", "-", "--image", f"app={GOOD}"], input=yaml.safe_dump(plan))
+    assert done.exit_code == 0, done.output
+    assert "✔ parsed stdin" in done.stderr
+
+
 def test_start_takes_templates_of_its_file_along(shell: Shell) -> None:
     template = {
         "apiVersion": "meshrollout.dev/v1alpha1",
@@ -205,14 +206,37 @@ def test_the_timeout_with_leave_leaves(shell: Shell) -> None:
     assert not at_rest(shell)
 
 
+def test_start_follows_another_engine_and_takes_over_when_it_dies(shell: Shell) -> None:
+    killed_after = [3]
+
+    async def drive() -> None:
+        engine = Foreground(replace(shell.world, identity="another"))
+        view = await engine.start(demo.PLAN, images={"app": GOOD}, by="another")
+
+        def turn(_: RunView) -> None:
+            killed_after[0] -= 1
+            if not killed_after[0]:
+                raise SystemError("kill -9")
+
+        with pytest.raises(SystemError):
+            await engine.drive("shop", view.name, turn)
+
+    asyncio.run(drive())
+    done = shell.run("start", "web")
+    assert done.exit_code == 0, done.output
+    assert "another engine drives run" in done.stderr
+    assert "taking over if it dies" in done.stderr
+    assert at_rest(shell)
+
+
 def press_ctrl_c(shell: Shell, times: int) -> None:
-    """Once the candidate has traffic, and again every five seconds."""
+    """Once the candidate has traffic, and again nine simulated seconds later."""
     since: list[float] = []
 
     def tick() -> None:
         now = shell.simulation.clock.now()
         routed = shell.simulation.traffic.ledger.by_workload["web-canary"] > 0
-        if routed and len(since) < times and (not since or now - since[-1] >= 5):
+        if routed and len(since) < times and (not since or now - since[-1] >= 9):
             since.append(now)
             signal.raise_signal(signal.SIGINT)
 
@@ -348,8 +372,7 @@ def test_lint_can_fail_on_warnings(shell: Shell) -> None:
 
 
 def test_plan_needs_no_cluster(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "rollout.bootstrap")
-    monkeypatch.delattr(rollout, "bootstrap")
+    monkeypatch.delattr(bootstrap, "connect")
     done = shell.run("plan", shell.file())
     assert done.exit_code == 0
     assert "duration" in done.stdout
