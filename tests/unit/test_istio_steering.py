@@ -358,6 +358,8 @@ def test_the_first_traffic_is_written_down_on_a_route() -> None:
     assert [(entry.kind, entry.name, entry.what) for entry in journal if entry.kind == "weight"] == [
         ("weight", "web", "VirtualService/web: 10 % to web-canary")
     ]
+    later = ISTIO.steer(CANARY, shop.read(), 20, journal, OWNER)
+    assert [change.entry for change in later] == [None] * len(later)
 
 
 def test_no_weight_in_a_shift_is_the_owners_own_route() -> None:
@@ -402,6 +404,7 @@ def test_a_copy_of_our_route_outside_the_named_ones_follows_the_weights() -> Non
     copy["metadata"] = {"name": "copy", "namespace": "shop"}
     shop.put(copy)
     journal = steer(shop, 0, journal, named)
+    assert routes(shop, Ref(VIRTUAL_SERVICE, "shop", "copy")) == routes(shop, WEB)
     assert ISTIO.view(named, shop.read()).where == "steered"
     restore(shop, journal, named)
     assert shop.specs()[Ref(VIRTUAL_SERVICE, "shop", "copy")] == shop.specs()[WEB]
