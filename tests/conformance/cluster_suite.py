@@ -240,6 +240,12 @@ class ClusterSuite:
             assert changed["metadata"]["labels"] == {"tier": "web"}
             assert changed["metadata"]["generation"] == 1
 
+    async def test_a_deployments_annotations_are_a_new_generation(self, cluster: Cluster, namespace: str) -> None:
+        made = await cluster.create(deployment(namespace))
+        op = {"op": "add", "path": "/metadata/annotations", "value": {"note": "x"}}
+        changed = await cluster.patch(ref_of(made), [op], Guard(made["metadata"]["uid"]))
+        assert changed["metadata"]["generation"] == 2
+
     async def test_a_deployment_comes_back_with_its_defaults(self, cluster: Cluster, namespace: str) -> None:
         obj = deployment(namespace)
         obj["spec"]["paused"] = False
@@ -358,9 +364,7 @@ class ClusterSuite:
             await cluster.delete(ref_of(made), guard_of(made))
         assert await must_get(cluster, ref_of(made)) == newer
 
-    async def test_an_object_with_a_finalizer_stays_until_it_is_taken_off(
-        self, cluster: Cluster, namespace: str
-    ) -> None:
+    async def test_an_object_stays_until_its_finalizer_is_off(self, cluster: Cluster, namespace: str) -> None:
         obj = configmap(namespace)
         obj["metadata"]["finalizers"] = ["example.com/wait"]
         made = await cluster.create(obj)
@@ -373,9 +377,7 @@ class ClusterSuite:
         await cluster.patch(ref_of(made), off, guard_of(leaving))
         assert await cluster.get(ref_of(made)) is None
 
-    async def test_the_end_of_an_object_that_is_being_deleted_cannot_be_put_off(
-        self, cluster: Cluster, namespace: str
-    ) -> None:
+    async def test_an_end_that_has_begun_cannot_be_put_off(self, cluster: Cluster, namespace: str) -> None:
         obj = configmap(namespace)
         obj["metadata"]["finalizers"] = ["example.com/wait"]
         made = await cluster.create(obj)

@@ -47,8 +47,12 @@ def moment_of(stamp: str) -> float:
 
 
 def body_of(obj: Mapping[str, Any]) -> Json:
-    """What a change of which raises metadata.generation: all but metadata and status."""
-    return {key: value for key, value in obj.items() if key not in ("metadata", "status")}
+    """What a change of which raises metadata.generation: all but metadata and status.
+
+    A Deployment's annotations count too.
+    """
+    body = {key: value for key, value in obj.items() if key not in ("metadata", "status")}
+    return {**body, "notes": obj["metadata"].get("annotations")} if obj["kind"] == "Deployment" else body
 
 
 class Objects:

@@ -43,18 +43,23 @@ _MODELS: Final[Mapping[Kind, Callable[[Json], object]]] = {
 }
 
 
+def _default_container(container: Json) -> Json:
+    image = container.get("image", "")
+    floating = ":" not in image.rsplit("/", 1)[-1] or image.endswith(":latest")
+    defaults: Json = {
+        "imagePullPolicy": "Always" if floating else "IfNotPresent",
+        "resources": {},
+        "terminationMessagePath": "/dev/termination-log",
+        "terminationMessagePolicy": "File",
+    }
+    if ports := container.get("ports"):
+        container = {**container, "ports": [{"protocol": "TCP", **port} for port in ports]}
+    return {**defaults, **container}
+
+
 def _default_template(template: Json) -> Json:
     spec = template.get("spec", {})
-    containers = [
-        {
-            "imagePullPolicy": "IfNotPresent",
-            "resources": {},
-            "terminationMessagePath": "/dev/termination-log",
-            "terminationMessagePolicy": "File",
-            **container,
-        }
-        for container in spec.get("containers", ())
-    ]
+    containers = [_default_container(container) for container in spec.get("containers", ())]
     defaults = {
         "restartPolicy": "Always",
         "terminationGracePeriodSeconds": 30,
