@@ -113,7 +113,7 @@ def middle(**changes: Any) -> State:
 def rolled_back() -> State:
     why_ = "success was 97.00 %, limit ≥ 99.00 % (970 good of 1000), in 2 of the last 3 looks"
     failed = Note(START + 440, Reason.GATE_FAILED, why_, warning=True)
-    state = middle(reason=Reason.GATE_FAILED, failed=failed, ended=START + 452, weight=0.0, routed=0.0)
+    state = middle(reason=Reason.GATE_FAILED, failed=failed, ended=START + 452, weight=0.0)
     gates = {**state.gates, "success": GateState(looks(0.998, 0.96, 0.97), query=QUERY, requests=3000)}
     end = Note(START + 452, Reason.GATE_FAILED, f"traffic is on stable, nothing of the run is left: {why_}")
     undone = ("VirtualService/web: 50 % to web-canary", "Deployment/web-canary created")

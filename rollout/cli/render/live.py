@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from rich.text import Text
 
 from rollout.cli.render.plan import action, limit, tag
-from rollout.cli.render.run import position, where
+from rollout.cli.render.run import position, share, where
 from rollout.cli.render.words import (
     BAD,
     BUSY,
@@ -72,7 +72,7 @@ def _top(view: RunView) -> Text:
 
 def _sides(view: RunView) -> list[Text]:
     """Both versions with their shares, and their pods where they were seen."""
-    share = view.state.routed if view.state.routed is not None else view.state.weight
+    new = share(view)
     revision, seen = view.spec.revision, view.seen
     stable_pods = candidate_pods = ""
     if seen and seen.workload:
@@ -85,11 +85,11 @@ def _sides(view: RunView) -> list[Text]:
         [
             [
                 f"{stable_name} stable",
-                Text(bar(1 - share / 100, _BAR), "green"),
-                f"{percent(100 - share):>6}",
+                Text(bar(1 - new / 100, _BAR), "green"),
+                f"{percent(100 - new):>6}",
                 stable_pods,
             ],
-            [f"{candidate_name} canary", Text(bar(share / 100, _BAR), "cyan"), f"{percent(share):>6}", candidate_pods],
+            [f"{candidate_name} canary", Text(bar(new / 100, _BAR), "cyan"), f"{percent(new):>6}", candidate_pods],
         ],
         indent="  ",
     )

@@ -86,6 +86,18 @@ def weight_at(view: RunView) -> float:
     return next((w for w in reversed(weights) if w is not None), 0.0)
 
 
+def share(view: RunView) -> float:
+    """Percent of the requests that the new version has, as far as it was seen; all of them once it is released."""
+    state = view.state
+    if state.phase is Phase.SUCCEEDED or (state.committed and not state.phase.ended):
+        return 100.0
+    if state.phase.ended:
+        return 0.0
+    if state.phase is Phase.ROLLING_BACK or state.routed is None:
+        return state.weight
+    return state.routed
+
+
 def failed_gate(view: RunView) -> Gate | None:
     """The gate that ended the run, if one did."""
     if view.state.failed is None or view.state.failed.reason != Reason.GATE_FAILED:
@@ -167,7 +179,7 @@ def table(plans: Sequence[tuple[Json, RunView | None]], *, wide: bool, namespace
         else:
             state = view.state
             row += [Text.assemble(sign(state.phase), f" {state.phase}")]
-            row += [f"{state.step + 1}/{len(view.spec.program.steps)}", percent(state.weight), _age(view)]
+            row += [f"{state.step + 1}/{len(view.spec.program.steps)}", percent(share(view)), _age(view)]
             versions = change(view.spec.revision.stable_images, view.spec.revision.images).removeprefix("image ")
             row += [view.name, state.reason or "-", versions or "-"] if wide else []
         rows.append(row)
@@ -196,7 +208,7 @@ def as_json(view: RunView) -> dict[str, Any]:
         "steps": len(spec.program.steps),
         "stepName": step.name,
         "stepSeconds": list(state.step_times),
-        "weight": {"asked": state.weight, "routed": state.routed},
+        "weight": {"asked": state.weight, "inPlace": share(view)},
         "images": {"stable": dict(spec.revision.stable_images), "candidate": dict(spec.revision.images)},
         "started": stamp(state.started or None),
         "ended": stamp(state.ended),
