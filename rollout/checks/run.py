@@ -12,8 +12,6 @@ from rollout.plan.base import Json
 from rollout.plan.finding import Finding
 from rollout.ports.world import World
 
-_WAITS: Final = "not looked at: {} comes first"
-
 CHECKERS: Final[tuple[Checker, ...]] = tuple(
     sorted(
         (
@@ -53,7 +51,7 @@ async def run(world: World, namespace: str, plan: Json | None = None, *, pre: bo
     subject = await read(world, plan) if able and plan is not None and not pre else bare
     rest = [it for it in CHECKERS if it.category != "cluster" and (subject.plan is not None or not it.needs_plan)]
     if not able:
-        return [*first, *(Result(it, skipped=_WAITS.format(first[-1].checker.id)) for it in rest)]
+        return [*first, *(_waits(it, first[-1].checker.id) for it in rest)]
     return [*first, *await _in_order(rest, subject)]
 
 
@@ -62,11 +60,15 @@ async def _in_order(checkers: Iterable[Checker], subject: Subject) -> list[Resul
     results: list[Result] = []
     fatal = ""
     for checker in checkers:
-        result = Result(checker, skipped=_WAITS.format(fatal)) if fatal else await _look(checker, subject)
+        result = _waits(checker, fatal) if fatal else await _look(checker, subject)
         results.append(result)
         if checker.fatal and not fatal and result.state in ("error", "skipped"):
             fatal = checker.id
     return results
+
+
+def _waits(checker: Checker, fatal: str) -> Result:
+    return Result(checker, skipped=f"not looked at: {fatal} comes first", after=fatal)
 
 
 async def _look(checker: Checker, subject: Subject) -> Result:

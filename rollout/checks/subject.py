@@ -74,6 +74,8 @@ class Result:
     checker: Checker
     findings: tuple[Finding, ...] = ()
     skipped: str = ""
+    after: str = ""
+    """The id of the fatal checker that came first, if that is why."""
 
     @property
     def state(self) -> Literal["ok", "warning", "error", "skipped"]:

@@ -107,8 +107,7 @@ def _guarded(run: Callable[[], int], common: Common, formats: str) -> int:
     except RolloutError as error:
         if message := str(error):
             sys.stderr.write(f"error: {message}\n")
-        if error.hint:
-            sys.stderr.write(f"  next: {error.hint}\n")
+        sys.stderr.write(f"  next: {error.hint or 'rollout check'}\n")
         if common.verbose and error.__cause__:
             sys.stderr.write(f"  cause: {error.__cause__!r}\n")
         return of_error(error)

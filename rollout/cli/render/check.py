@@ -27,11 +27,14 @@ def table(results: Sequence[Result], *, short: bool = False) -> Text:
     """All results below their categories; `short` leaves out what is good."""
     parts: list[Text | str] = []
     for category, members in groupby(results, key=lambda it: it.checker.category):
-        shown = [it for it in members if not short or it.state != "ok"]
+        shown = [it for it in members if not it.after and not (short and it.state == "ok")]
         if shown and not short:
             parts += [category, "-" * len(category)]
         for it in shown:
             parts += _result(it)
+    waiting = [it.after for it in results if it.after]
+    if waiting:
+        parts.append(Text.assemble(_SIGNS["skipped"], f" {len(waiting)} more checks build on {waiting[0]}"))
     return lines([*parts, _total(results)])
 
 
