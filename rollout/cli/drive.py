@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 from rich.text import Text
@@ -36,8 +37,7 @@ class Drive:
             Interrupted: somebody pressed Ctrl-C; the traffic is home, unless it says otherwise.
             TimedOut: the same when the time was over.
         """
-        hint = "Ctrl-C leaves the traffic where it is" if self._leave else "Ctrl-C takes the traffic home"
-        with self._following(hint) as follower:
+        with self._following(self._hint) as follower:
             try:
                 work = self._session.engine.drive(view.namespace, view.name, self._shown(follower))
                 return await interruptible(work, self._limit)
@@ -52,6 +52,11 @@ class Drive:
         if self._leave:
             raise ending(f"{said}; the traffic stays where it is", hint=self._resume(view))
         raise await self._interrupted(view, ending, said)
+
+    def _hint(self) -> str:
+        if not self._driving:
+            return "Ctrl-C stops following; the run goes on"
+        return "Ctrl-C leaves the traffic where it is" if self._leave else "Ctrl-C takes the traffic home"
 
     def _shown(self, follower: Follower) -> Follower:
         """The follower, told once when another engine drives the run."""
@@ -74,7 +79,7 @@ class Drive:
     ) -> Interrupted | TimedOut:
         """Take the traffic home, print how that ended, and return what to raise."""
         self._printer.warn(Text.assemble(BAD, f" {said}: taking the traffic home; Ctrl-C again leaves it where it is"))
-        with self._following("going home; Ctrl-C leaves now") as follower:
+        with self._following(lambda: "going home; Ctrl-C leaves now") as follower:
             try:
                 home = await interruptible(self._session.engine.go_home(view.namespace, view.name, follower))
             except KeyboardInterrupt:
@@ -85,7 +90,7 @@ class Drive:
             return ending(f"{said} after the commit point; the run was promoted")
         return ending(f"{said}; the run is {home.state.phase}", hint=f"rollout why {view.name} -n {view.namespace}")
 
-    def _following(self, hint: str) -> AbstractContextManager[Follower]:
+    def _following(self, hint: Callable[[], str]) -> AbstractContextManager[Follower]:
         return following(self._printer, self._session.world.clock, hint, self._story)
 
     def _resume(self, view: RunView) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Protocol, TypeVar
@@ -34,7 +34,9 @@ class Follower(Protocol):
 
 
 @contextmanager
-def following(printer: Printer, clock_: Clock, hint: str, story: Story | None = None) -> Iterator[Follower]:
+def following(
+    printer: Printer, clock_: Clock, hint: Callable[[], str], story: Story | None = None
+) -> Iterator[Follower]:
     """A follower for this terminal; what is on the screen at the end stays there. A `story` is gone on with."""
     if not printer.live:
         yield story or Story(printer)
@@ -53,7 +55,7 @@ def following(printer: Printer, clock_: Clock, hint: str, story: Story | None = 
 class Picture:
     """The live view: time goes on between two turns."""
 
-    def __init__(self, printer: Printer, clock_: Clock, hint: str) -> None:
+    def __init__(self, printer: Printer, clock_: Clock, hint: Callable[[], str]) -> None:
         self._printer, self._clock, self._hint = printer, clock_, hint
         self._view: RunView | None = None
 
@@ -67,7 +69,7 @@ class Picture:
         if self._view is None:
             return Text("...")
         view = replace(self._view, now=self._clock.now())
-        return self._printer.fit(screen(view, self._hint, self._printer.stderr.width))
+        return self._printer.fit(screen(view, self._hint(), self._printer.stderr.width))
 
 
 class Story:

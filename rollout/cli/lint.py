@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from rollout import registry
@@ -13,6 +13,7 @@ from rollout.cli.render import findings as render
 from rollout.cli.source import read_text
 from rollout.plan import lint as rules
 from rollout.plan.finding import Finding, Level
+from rollout.plan.gate import TemplateSpec
 from rollout.plan.located import Located
 from rollout.plan.parse import InvalidDocument, parse
 from rollout.ports.router import Feature
@@ -34,11 +35,12 @@ def lint(common: Common, files: Sequence[str], *, fail_on: Literal["warning", "e
     return Code.HELD if any(it.level in worst for it in found) else Code.GOOD
 
 
-def known() -> rules.Known:
-    """What this installation can do."""
+def known(templates: Mapping[str, TemplateSpec] | None = None) -> rules.Known:
+    """What this installation can do; the live templates where they are known."""
     routers = registry.routers()
     return rules.Known(
         integer_routers=frozenset(n for n, router in routers.items() if Feature.FRACTIONS not in router.features),
         routers=frozenset(routers),
         strategies=frozenset(registry.strategies()),
+        templates=templates,
     )

@@ -12,7 +12,7 @@ from rollout.errors import InvalidInput, NotFound
 from rollout.plan.base import Json
 from rollout.plan.gate import TemplateSpec
 from rollout.plan.kinds import CANARY_PLAN, METRIC_TEMPLATE, Ref
-from rollout.plan.located import Located
+from rollout.plan.located import Located, live
 from rollout.plan.objects import CanaryPlan, MetricTemplate
 from rollout.plan.parse import from_object, parse
 from rollout.ports.cluster import Cluster
@@ -32,6 +32,8 @@ class Given:
     templates: dict[str, TemplateSpec] = field(default_factory=dict)
     objects: tuple[Json, ...] = ()
     """The templates as objects."""
+    documents: tuple[Located, ...] = ()
+    """Plan and templates with their places, for lint."""
 
 
 def is_file(source: str) -> bool:
@@ -78,6 +80,7 @@ def from_file(file: str, explicit: str | None, default: str | None = None) -> Gi
         "stdin" if file == "-" else file,
         {t.metadata.name: t.spec for t in templates},
         tuple(_raw(t) for t in templates),
+        tuple(located),
     )
 
 
@@ -95,7 +98,8 @@ async def from_cluster(cluster: Cluster, namespace: str, name: str) -> Given:
         )
     document = from_object(raw)
     assert isinstance(document, CanaryPlan), "it was asked for by this kind"
-    return Given(document, raw, "", await templates_in(cluster, namespace))
+    templates = await templates_in(cluster, namespace)
+    return Given(document, raw, "", templates, documents=(live(document),))
 
 
 async def templates_in(cluster: Cluster, namespace: str) -> dict[str, TemplateSpec]:

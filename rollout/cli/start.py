@@ -15,6 +15,7 @@ from rich.text import Text
 from rollout.cli import crds
 from rollout.cli.drive import Drive
 from rollout.cli.exit import Code, UsageError, of_phase
+from rollout.cli.lint import known
 from rollout.cli.options import Common, duration
 from rollout.cli.out import Printer, confirmed
 from rollout.cli.plan import compiled
@@ -24,12 +25,14 @@ from rollout.cli.render import run as render
 from rollout.cli.render.plan import bounds, change
 from rollout.cli.render.words import GO, GOOD, clock, length
 from rollout.cli.session import Session, connected, somebody
-from rollout.cli.source import Given, from_file, is_file
+from rollout.cli.source import Given, from_file, is_file, templates_in
 from rollout.controller.starting import StartRefused, apply_plan
 from rollout.controller.view import RunView
 from rollout.errors import Unsupported
+from rollout.plan import lint as rules
 from rollout.plan.finding import Finding, Level
 from rollout.plan.kinds import ref_of
+from rollout.plan.parse import InvalidDocument
 from rollout.plan.program import Approve
 
 
@@ -76,6 +79,7 @@ async def _start(
         await _need_kinds(session, printer, yes=yes or dry_run != "none", dry_run=dry_run != "none")
         given = await session.given(source, common.namespace)
         _say_parsed(printer, given)
+        await _lint(session, printer, given)
         if dry_run != "none":
             return await _rehearse(session, printer, given, look=dry_run == "server")
         view = await _begin(session, printer, given, images)
@@ -99,7 +103,26 @@ async def _need_kinds(session: Session, printer: Printer, *, yes: bool, dry_run:
 def _say_parsed(printer: Printer, given: Given) -> None:
     meta, program = given.plan.metadata, compiled(given).program
     what = f"CanaryPlan {meta.namespace}/{meta.name}, strategy {program.strategy}, {len(program.steps)} steps"
-    printer.say(Text.assemble(GOOD, f" {'parsed ' + given.where if given.where else 'found':<24} {what}"))
+    _line(printer, f"parsed {given.where}" if given.where else "found", what)
+
+
+async def _lint(session: Session, printer: Printer, given: Given) -> None:
+    """What is wrong with the plan itself; errors stop here, before anything is written.
+
+    Raises:
+        InvalidDocument: with every error.
+    """
+    live = await templates_in(session.world.cluster, given.plan.metadata.namespace)
+    found = rules.lint(given.documents, known({**live, **given.templates}))
+    errors = [it for it in found if it.level is Level.ERROR]
+    if errors:
+        raise InvalidDocument(errors)
+    for it in found:
+        printer.say(render_findings.finding(it))
+
+
+def _line(printer: Printer, done: str, what: str, sign: Text = GOOD) -> None:
+    printer.say(Text.assemble(sign, f" {done:<24} {what}"))
 
 
 async def _rehearse(session: Session, printer: Printer, given: Given, *, look: bool) -> int:
@@ -131,16 +154,26 @@ async def _begin(session: Session, printer: Printer, given: Given, images: dict[
         for finding in error.findings:
             printer.warn(render_findings.finding(finding))
         raise
-    _say_started(printer, view)
+    resumed = view.state.started > 0
+    if not resumed:
+        await _say_checked(session, printer, given)
+    _say_started(printer, view, resumed=resumed)
     return view
 
 
-def _say_started(printer: Printer, view: RunView) -> None:
+async def _say_checked(session: Session, printer: Printer, given: Given) -> None:
+    """The warnings of the preflight, whose errors did not stop the start."""
+    found = [it for it in await session.engine.check(given.raw) if it.level is Level.WARNING]
+    codes = f" ({', '.join(sorted({it.code for it in found}))})" if found else ""
+    _line(printer, "checked", render_findings.count(found) + codes)
+    for it in found:
+        printer.say(render_findings.finding(it))
+
+
+def _say_started(printer: Printer, view: RunView, *, resumed: bool) -> None:
     program, revision = view.spec.program, view.spec.revision
-    resumed = view.state.started > 0
-    printer.say(Text.assemble(GOOD, f" {'checked':<24} nothing forbids the run"))
     word = f"run {view.name} {'resumed' if resumed else 'started'}"
-    printer.say(Text.assemble(GO, f" {word:<24} {change(revision.stable_images, revision.images)}"))
+    _line(printer, word, change(revision.stable_images, revision.images), GO)
     if not resumed:
         least, most = bounds(program)
         approvals = [n for n, s in enumerate(program.steps, 1) if any(isinstance(i, Approve) for i in s.instructions)]

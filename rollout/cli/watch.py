@@ -33,7 +33,7 @@ async def _watch(common: Common, plan: str, run_id: str | None) -> int:
 
 
 async def _follow(session: Session, printer: Printer, view: RunView) -> RunView:
-    with following(printer, session.world.clock, "Ctrl-C stops watching; the run goes on") as follower:
+    with following(printer, session.world.clock, lambda: "Ctrl-C stops watching; the run goes on") as follower:
         follower(view)
         while not (view.state.phase.ended or view.state.phase is Phase.HELD):
             await session.world.clock.sleep(LOOK)

@@ -153,6 +153,22 @@ def test_start_is_refused_with_findings(shell: Shell) -> None:
     assert not shell.simulation.objects.of(PLAN_RUN)
 
 
+def test_start_refuses_what_lint_refuses(shell: Shell) -> None:
+    before = shell.simulation.objects.revision
+    done = shell.run("start", shell.file(steps=[{"weight": 50}, {"weight": 20}]), "--image", f"app={GOOD}")
+    assert done.exit_code == 4
+    assert "spec.steps[1]" in done.stderr
+    assert shell.simulation.objects.revision == before
+
+
+def test_start_tells_warnings_and_goes_on(shell: Shell) -> None:
+    shell.simulation.metrics.fault = "stale"
+    shell.simulation.clock.each_second(lambda: setattr(shell.simulation.metrics, "fault", None))
+    done = shell.run("start", shell.file(), "--image", f"app={GOOD}")
+    assert done.exit_code == 0
+    assert "checked                  2 warnings (RO404)" in done.stderr
+
+
 def test_dry_runs_write_nothing(shell: Shell) -> None:
     before = shell.simulation.objects.revision
     client = shell.run("start", shell.file(), "--dry-run", "client")

@@ -34,7 +34,7 @@ def table(results: Sequence[Result], *, short: bool = False) -> Text:
             parts += _result(it)
     waiting = [it.after for it in results if it.after]
     if waiting:
-        parts.append(Text.assemble(_SIGNS["skipped"], f" {len(waiting)} more checks build on {waiting[0]}"))
+        parts.append(Text.assemble(_SIGNS["skipped"], f" not looked at, as they build on {waiting[0]}: {len(waiting)}"))
     return lines([*parts, _total(results)])
 
 
