@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Final
 
 from rollout.checks import cluster, config, hold, metrics, permissions, routing, shape
@@ -10,7 +11,10 @@ from rollout.checks.subject import CATEGORIES, Checker, Result, Subject, read, u
 from rollout.errors import RolloutError
 from rollout.plan.base import Json
 from rollout.plan.finding import Finding
+from rollout.plan.gate import TemplateSpec
 from rollout.ports.world import World
+
+_NONE: Final[Mapping[str, TemplateSpec]] = MappingProxyType({})
 
 CHECKERS: Final[tuple[Checker, ...]] = tuple(
     sorted(
@@ -28,18 +32,27 @@ CHECKERS: Final[tuple[Checker, ...]] = tuple(
 )
 
 
-async def preflight(world: World, plan: Json) -> list[Finding]:
+async def preflight(world: World, plan: Json, templates: Mapping[str, TemplateSpec] = _NONE) -> list[Finding]:
     """Everything that speaks against starting a plan; errors stop a start.
+
+    `templates` are those that are not stored yet.
 
     Raises:
         InvalidInput: the plan cannot be read or compiled.
     """
-    subject = await read(world, plan)
+    subject = await read(world, plan, templates)
     results = await _in_order((it for it in CHECKERS if it.category != "cluster"), subject)
     return [finding for result in results for finding in result.findings]
 
 
-async def run(world: World, namespace: str, plan: Json | None = None, *, pre: bool = False) -> list[Result]:
+async def run(
+    world: World,
+    namespace: str,
+    plan: Json | None = None,
+    *,
+    pre: bool = False,
+    templates: Mapping[str, TemplateSpec] = _NONE,
+) -> list[Result]:
     """Every checker's result, in order. `pre`: only those that an installation needs.
 
     Raises:
@@ -48,7 +61,7 @@ async def run(world: World, namespace: str, plan: Json | None = None, *, pre: bo
     bare = Subject(world, namespace)
     first = await _in_order((it for it in CHECKERS if it.category == "cluster"), bare)
     able = all(it.state in ("ok", "warning") for it in first)
-    subject = await read(world, plan) if able and plan is not None and not pre else bare
+    subject = await read(world, plan, templates) if able and plan is not None and not pre else bare
     rest = [it for it in CHECKERS if it.category != "cluster" and (subject.plan is not None or not it.needs_plan)]
     if not able:
         return [*first, *(_waits(it, first[-1].checker.id) for it in rest)]

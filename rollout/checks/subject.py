@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -11,6 +11,7 @@ from rollout.observe.observer import read_target
 from rollout.observe.workload import full_size
 from rollout.plan.base import Json
 from rollout.plan.finding import Finding, Level
+from rollout.plan.gate import TemplateSpec
 from rollout.plan.holdpolicy import NAME as HOLD_POLICY
 from rollout.plan.kinds import METRIC_TEMPLATE, MUTATING_BINDING, Kind, Ref
 from rollout.plan.objects import CanaryPlan, MetricTemplate
@@ -86,8 +87,8 @@ class Result:
         return "error" if Level.ERROR in levels else "warning" if Level.WARNING in levels else "ok"
 
 
-async def read(world: World, plan: Json) -> Subject:
-    """A plan with all that the checkers need to know about it.
+async def read(world: World, plan: Json, templates: Mapping[str, TemplateSpec]) -> Subject:
+    """A plan with all that the checkers need to know about it; `templates` come on top of the stored ones.
 
     Raises:
         InvalidInput: the plan cannot be read or compiled.
@@ -99,14 +100,14 @@ async def read(world: World, plan: Json) -> Subject:
     mode = await _hold_mode(world, document)
     strategy = world.strategies.get(spec.strategy)
     if strategy is None:
-        known = ", ".join(sorted(world.strategies))
-        raise Unsupported(f"strategy {spec.strategy} is not installed", hint=f"use one of {known}")
+        names = ", ".join(sorted(world.strategies))
+        raise Unsupported(f"strategy {spec.strategy} is not installed", hint=f"use one of {names}")
     deployment, sets, _ = await read_target(world, namespace, spec.target.name if spec.target else "")
     stable = full_size(sets)
     hash_ = stable["metadata"]["labels"]["pod-template-hash"] if stable else ""
-    templates = [from_object(raw) for raw in await world.cluster.list(METRIC_TEMPLATE, namespace)]
-    known_templates = {t.metadata.name: t.spec for t in templates if isinstance(t, MetricTemplate)}
-    program = strategy.compile(document, Facts("preflight", hash_, mode, known_templates))
+    stored = [from_object(raw) for raw in await world.cluster.list(METRIC_TEMPLATE, namespace)]
+    known = {t.metadata.name: t.spec for t in stored if isinstance(t, MetricTemplate)}
+    program = strategy.compile(document, Facts("preflight", hash_, mode, {**known, **templates}))
     return Subject(world, namespace, document, program, deployment, tuple(sets), mode)
 
 

@@ -6,9 +6,11 @@ the Kubernetes client nor the models; a test looks.
 
 from __future__ import annotations
 
+import os
 from typing import Annotated, Literal
 
 import typer
+from typer import _completion_classes as completion_classes
 
 from rollout.cli.options import Common, verb
 
@@ -228,4 +230,7 @@ def version(
 
 def main() -> None:
     """The entry point."""
+    if "_ROLLOUT_COMPLETE" in os.environ:
+        # typer does this only for apps with its own --install-completion
+        completion_classes.completion_init()
     app(prog_name="rollout")

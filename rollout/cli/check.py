@@ -23,7 +23,8 @@ async def _check(common: Common, source: str | None, *, pre: bool) -> int:
         missing = source is not None and await session.engine.crds_missing()
         given = None if source is None or missing else await session.given(source, common.namespace)
         namespace = given.plan.metadata.namespace if given else session.namespace
-        results = await checks.run(session.world, namespace, given.raw if given else None, pre=pre)
+        plan, templates = (given.raw, given.templates) if given else (None, {})
+        results = await checks.run(session.world, namespace, plan, pre=pre, templates=templates)
     short = common.output is Format.SHORT
     printer.emit(lambda: render.as_json(results), lambda: render.table(results, short=short))
     return Code.ERROR if render.failed(results) else Code.GOOD

@@ -6,10 +6,10 @@ import getpass
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rollout.cli.options import Common
-from rollout.cli.source import Given, from_cluster, from_file, is_file
+from rollout.cli.source import Given, from_cluster, from_file, is_file, templates_in
 from rollout.controller.foreground import Foreground
 from rollout.controller.view import RunView
 from rollout.errors import NotFound
@@ -25,10 +25,12 @@ class Session:
     engine: Foreground
 
     async def given(self, source: str, explicit: str | None) -> Given:
-        """The plan behind FILE|PLAN."""
+        """The plan behind FILE|PLAN, with the templates of its file and of its namespace."""
         if not is_file(source):
             return await from_cluster(self.world.cluster, self.namespace, source)
-        return from_file(source, explicit, self.namespace)
+        given = from_file(source, explicit, self.namespace)
+        live = await templates_in(self.world.cluster, given.plan.metadata.namespace)
+        return replace(given, templates={**live, **given.templates})
 
     async def run(self, plan: str, run_id: str | None = None) -> RunView:
         """The newest run of a plan, or the one with this name.

@@ -12,6 +12,7 @@ from typing import Literal
 
 from rich.text import Text
 
+from rollout import checks
 from rollout.cli import crds
 from rollout.cli.drive import Drive
 from rollout.cli.exit import Code, UsageError, of_phase
@@ -25,7 +26,7 @@ from rollout.cli.render import run as render
 from rollout.cli.render.plan import bounds, change
 from rollout.cli.render.words import GO, GOOD, clock, length
 from rollout.cli.session import Session, connected, somebody
-from rollout.cli.source import Given, from_file, is_file, templates_in
+from rollout.cli.source import Given, from_file, is_file
 from rollout.controller.starting import StartRefused, apply_plan
 from rollout.controller.view import RunView
 from rollout.errors import Unsupported
@@ -79,7 +80,7 @@ async def _start(
         await _need_kinds(session, printer, yes=yes or dry_run != "none", dry_run=dry_run != "none")
         given = await session.given(source, common.namespace)
         _say_parsed(printer, given)
-        await _lint(session, printer, given)
+        _lint(printer, given)
         if dry_run != "none":
             return await _rehearse(session, printer, given, look=dry_run == "server")
         view = await _begin(session, printer, given, images)
@@ -106,14 +107,13 @@ def _say_parsed(printer: Printer, given: Given) -> None:
     _line(printer, f"parsed {given.where}" if given.where else "found", what)
 
 
-async def _lint(session: Session, printer: Printer, given: Given) -> None:
+def _lint(printer: Printer, given: Given) -> None:
     """What is wrong with the plan itself; errors stop here, before anything is written.
 
     Raises:
         InvalidDocument: with every error.
     """
-    live = await templates_in(session.world.cluster, given.plan.metadata.namespace)
-    found = rules.lint(given.documents, known({**live, **given.templates}))
+    found = rules.lint(given.documents, known(given.templates))
     errors = [it for it in found if it.level is Level.ERROR]
     if errors:
         raise InvalidDocument(errors)
@@ -132,7 +132,7 @@ async def _rehearse(session: Session, printer: Printer, given: Given, *, look: b
         stored = await session.world.cluster.get(ref_of(given.raw))
         if stored is None:
             await session.world.cluster.create(given.raw, dry_run=True)
-        found = await session.engine.check(stored or given.raw)
+        found = await checks.preflight(session.world, stored or given.raw, given.templates)
         printer.warn(render_findings.findings(found, "preflight"))
     show_plan(printer, compiled(given))
     return Code.HELD if any(it.level is Level.ERROR for it in found) else Code.GOOD

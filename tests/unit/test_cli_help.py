@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
@@ -45,3 +46,11 @@ def test_help_lists_every_verb_with_a_whole_sentence() -> None:
 def test_unknown_verbs_and_options_are_usage_errors() -> None:
     assert CliRunner().invoke(app, ["sart"]).exit_code == 2
     assert CliRunner().invoke(app, ["plan", "x.yaml", "--nope"]).exit_code == 2
+
+
+def test_the_shell_completes_verbs() -> None:
+    environment = {**os.environ, "_ROLLOUT_COMPLETE": "complete_bash", "COMP_WORDS": "rollout sta", "COMP_CWORD": "1"}
+    done = subprocess.run(
+        [sys.executable, "-m", "rollout"], capture_output=True, text=True, check=True, env=environment
+    )
+    assert done.stdout.split() == ["start", "status"]

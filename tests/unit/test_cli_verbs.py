@@ -200,9 +200,14 @@ def test_start_takes_templates_of_its_file_along(shell: Shell) -> None:
     )
     with open(path, "a", encoding="utf-8") as file:
         file.write("---\n" + yaml.safe_dump(template))
+    assert shell.run("check", path).exit_code == 0
+    assert shell.run("start", path, "--dry-run", "server").exit_code == 0
+    assert not shell.simulation.exists(METRIC_TEMPLATE, "carts")
     done = shell.run("start", path, "--image", f"app={GOOD}")
     assert done.exit_code == 0, done.output
     assert shell.simulation.exists(METRIC_TEMPLATE, "carts")
+    alone = shell.file(analysis={"gates": [{"name": "c", "template": "carts", "min": 97}]})
+    assert shell.run("start", alone, "--dry-run", "server").exit_code == 0
 
 
 def test_the_timeout_takes_the_traffic_home(shell: Shell) -> None:
