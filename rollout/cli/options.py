@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import os
 import re
 import sys
 from collections.abc import Callable
@@ -114,6 +115,10 @@ def _guarded(run: Callable[[], int], common: Common, formats: str) -> int:
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         return Code.INTERRUPTED
+    except BrokenPipeError:
+        # the reader of a pipe has seen enough; nothing may be written to it at exit either
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Code.ERROR
 
 
 _DURATION: Final = re.compile(r"^([0-9]+(\.[0-9]+)?(ms|s|m|h|d))+$")

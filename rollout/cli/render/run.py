@@ -119,7 +119,8 @@ def undone(view: RunView) -> str:
     text = "taken back: " + "; ".join(state.undone)
     if state.failed and state.ended:
         text += f"; all in {length(state.ended - state.failed.at)}"
-    if state.phase in (Phase.ROLLED_BACK, Phase.ABORTED) and view.spec.program.workload:
+    gone = state.failed is not None and state.failed.reason in (Reason.TARGET_GONE, Reason.BYPASSED)
+    if state.phase in (Phase.ROLLED_BACK, Phase.ABORTED) and view.spec.program.workload and not gone:
         asked = ", ".join(sorted(set(view.spec.revision.images.values())))
         text += f"; Deployment/{view.spec.program.workload} still asks for {asked} and is held"
     return text
