@@ -11,6 +11,7 @@ from rollout.controller.lease import DrivenElsewhere, RunLease, alive
 from rollout.controller.reconcile import Reconciler, Turn
 from rollout.controller.record import parse
 from rollout.controller.starting import (
+    Armed,
     StartRefused,
     apply_plan,
     arm,
@@ -20,13 +21,11 @@ from rollout.controller.starting import (
 )
 from rollout.controller.status import rfc3339
 from rollout.controller.view import RunView
-from rollout.errors import Conflict, InvalidInput, NotFound, Retry
-from rollout.observe.templates import digest
+from rollout.errors import InvalidInput, NotFound, Retry
 from rollout.plan.base import PLAN_LABEL, Json
 from rollout.plan.finding import Finding, Level
 from rollout.plan.kinds import (
     CANARY_PLAN,
-    DEPLOYMENT,
     LEASE,
     METRIC_TEMPLATE,
     PLAN_DECISION,
@@ -69,12 +68,12 @@ class Foreground:
         if active is not None and active.state.committed:
             return active
         mode = await hold_mode(self.world, parsed)
-        rests = await arm(self.world, parsed, mode, images) if parsed.spec.target else False
+        armed = await arm(self.world, parsed, mode, images) if parsed.spec.target else Armed()
         if active is not None:
-            if not parsed.spec.target or active.spec.revision.digest == await self._digest(parsed):
+            if active.spec.revision.digest == armed.digest:
                 return active
             await self.drive(namespace, active.name, lambda _: None)
-        target = await read_revision(self.world, parsed, mode, rests=rests)
+        target = await read_revision(self.world, parsed, mode, armed)
         if parsed.spec.target and target.revision.digest == target.revision.stable_digest:
             raise StartRefused(
                 f"Deployment/{parsed.spec.target.name} asks for the version that is stable: there is nothing to try",
@@ -99,12 +98,6 @@ class Foreground:
             return None
         return latest
 
-    async def _digest(self, plan: CanaryPlan) -> str:
-        """Digest of the template that the target asks for now."""
-        name = plan.spec.target.name if plan.spec.target else ""
-        deployment = await self.world.cluster.get(Ref(DEPLOYMENT, plan.metadata.namespace, name))
-        return digest(deployment["spec"]["template"]) if deployment else ""
-
     async def drive(
         self, namespace: str, run: str, on_turn: OnTurn, *, until: Callable[[RunView], bool] | None = None
     ) -> RunView:
@@ -118,6 +111,9 @@ class Foreground:
             try:
                 await lease.hold()
                 turn = await self.reconciler.turn(ref)
+                if turn.view.state.phase.ended:
+                    await lease.release()
+                    await self.settle(turn.view)
             except DrivenElsewhere:
                 turn = Turn(self._view(await self._get(ref)), LOOK)
             except Retry as error:
@@ -125,7 +121,6 @@ class Foreground:
                 continue
             on_turn(turn.view)
             if turn.view.state.phase.ended:
-                await self.settle(turn.view)
                 return turn.view
             if turn.view.state.phase is Phase.HELD or (until is not None and until(turn.view)):
                 await lease.release()
@@ -228,7 +223,7 @@ class Foreground:
     async def _discard(self, ref: Ref, found: Json) -> None:
         try:
             await self.world.cluster.delete(ref, guard_of(found))
-        except (Conflict, NotFound):
+        except NotFound:
             return
 
     async def _get(self, ref: Ref) -> Json:

@@ -10,7 +10,7 @@ from rollout.errors import AlreadyExists, Conflict, NotFound, Terminal
 from rollout.observe.orders import epoch
 from rollout.plan.base import RUN_LABEL, Json
 from rollout.plan.kinds import LEASE, PLAN_RUN, Ref
-from rollout.ports.cluster import guard_of
+from rollout.ports.cluster import Guard, guard_of
 from rollout.ports.world import World
 
 DURATION: Final = 15
@@ -37,6 +37,8 @@ class RunLease:
     run: str
     uid: str
     renewed: float = 0.0
+    ours: Guard | None = None
+    """The object that we hold."""
 
     @property
     def ref(self) -> Ref:
@@ -55,28 +57,29 @@ class RunLease:
         found = await self.world.cluster.get(self.ref)
         try:
             if found is None:
-                await self.world.cluster.create(self._object(now))
+                held = await self.world.cluster.create(self._object(now))
             else:
-                await self._take(found, now)
+                held = await self._take(found, now)
         except (AlreadyExists, Conflict) as error:
             raise DrivenElsewhere(
                 f"another engine has just taken {self.run}", hint="follow it: rollout watch"
             ) from error
-        self.renewed = now
+        self.renewed, self.ours = now, Guard(guard_of(held).uid)
 
-    async def _take(self, found: Json, now: float) -> None:
+    async def _take(self, found: Json, now: float) -> Json:
         holder = found["spec"].get("holderIdentity", "")
         if holder != self.world.identity and alive(found, now):
             raise DrivenElsewhere(f"{self.run} is driven by {holder}", hint="follow it: rollout watch")
         spec = self._object(now)["spec"]
-        await self.world.cluster.patch(self.ref, [{"op": "replace", "path": "/spec", "value": spec}], guard_of(found))
+        ops = [{"op": "replace", "path": "/spec", "value": spec}]
+        return await self.world.cluster.patch(self.ref, ops, guard_of(found))
 
     async def release(self) -> None:
-        """Give it up: the object goes away."""
-        found = await self.world.cluster.get(self.ref)
-        if found is not None and found["spec"].get("holderIdentity") == self.world.identity:
+        """Give it up: the object that we hold goes away."""
+        if self.ours is not None:
+            held, self.ours, self.renewed = self.ours, None, 0.0
             try:
-                await self.world.cluster.delete(self.ref, guard_of(found))
+                await self.world.cluster.delete(self.ref, held)
             except (NotFound, Conflict):
                 return
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from rollout.controller.record import FINALIZER
-from rollout.errors import AlreadyExists, Forbidden, InvalidInput, NotFound, Terminal, Unsupported
+from rollout.errors import AlreadyExists, Conflict, Forbidden, InvalidInput, NotFound, Terminal, Unsupported
 from rollout.observe.observer import read_target
-from rollout.observe.templates import images
+from rollout.observe.templates import digest, images
 from rollout.observe.workload import full_size
 from rollout.plan.base import HELD, HOLD_LABEL, PLAN_LABEL, Json
 from rollout.plan.finding import Finding
@@ -48,6 +48,16 @@ class Target:
     restart_only: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Armed:
+    """The target with the wanted version held."""
+
+    rests_paused: bool = False
+    """It was paused before, and not by a run."""
+    digest: str = ""
+    """Of the template that it asks for now."""
+
+
 async def apply_plan(world: World, plan: Json) -> Json:
     """Create the plan, or bring the stored one's spec up to the given one."""
     ref = ref_of(plan)
@@ -77,11 +87,8 @@ async def hold_mode(world: World, plan: CanaryPlan) -> Literal["policy", "paused
     return "policy" if bound is not None else "paused"
 
 
-async def arm(world: World, plan: CanaryPlan, mode: str, wanted: Mapping[str, str]) -> bool:
-    """Set the images, held in the same write; label the Deployment first where the policy holds.
-
-    Returns whether the Deployment rested paused before.
-    """
+async def arm(world: World, plan: CanaryPlan, mode: str, wanted: Mapping[str, str]) -> Armed:
+    """Set the images, held in the same write; label the Deployment first where the policy holds."""
     namespace, name = plan.metadata.namespace, plan.spec.target.name if plan.spec.target else ""
     deployment = await world.cluster.get(Ref(DEPLOYMENT, namespace, name))
     if deployment is None:
@@ -97,8 +104,8 @@ async def arm(world: World, plan: CanaryPlan, mode: str, wanted: Mapping[str, st
         deployment = await world.cluster.patch(ref_of(deployment), ops, guard_of(deployment))
     ops = _image_ops(deployment, wanted)
     if ops:
-        await world.cluster.patch(ref_of(deployment), ops, guard_of(deployment))
-    return rests
+        deployment = await world.cluster.patch(ref_of(deployment), ops, guard_of(deployment))
+    return Armed(rests, digest(deployment["spec"]["template"]))
 
 
 def _image_ops(deployment: Json, wanted: Mapping[str, str]) -> list[Json]:
@@ -126,8 +133,12 @@ def _escape(key: str) -> str:
     return key.replace("~", "~0").replace("/", "~1")
 
 
-async def read_revision(world: World, plan: CanaryPlan, mode: Literal["policy", "paused"], *, rests: bool) -> Target:
-    """Which version would be tried against which."""
+async def read_revision(world: World, plan: CanaryPlan, mode: Literal["policy", "paused"], armed: Armed) -> Target:
+    """Which version would be tried against which.
+
+    Raises:
+        Conflict: the Deployment was written after it was armed, or this read is older than that.
+    """
     if plan.spec.target is None:
         return Target(None, Revision(), mode)
     deployment, sets, work = await read_target(world, plan.metadata.namespace, plan.spec.target.name)
@@ -135,6 +146,10 @@ async def read_revision(world: World, plan: CanaryPlan, mode: Literal["policy", 
         name = plan.spec.target.name
         raise NotFound(
             f"Deployment/{name} in {plan.metadata.namespace} does not exist", hint="correct spec.target.name"
+        )
+    if work.digest != armed.digest:
+        raise Conflict(
+            f"Deployment/{plan.spec.target.name} was written by somebody else at this moment", hint="start again"
         )
     stable = full_size(sets)
     if stable is None:
@@ -149,7 +164,7 @@ async def read_revision(world: World, plan: CanaryPlan, mode: Literal["policy", 
         stable_hash=view.hash,
         stable_digest=view.digest,
         digest=work.digest,
-        rests_paused=rests,
+        rests_paused=armed.rests_paused,
         stable_images=images(stable["spec"]["template"]),
         images=images(deployment["spec"]["template"]),
     )
@@ -163,9 +178,9 @@ async def create_run(world: World, plan: Json, target: Target, by: str, attempt:
     if not isinstance(parsed, CanaryPlan):
         raise InvalidInput(f"{plan['kind']} cannot be started", where=str(ref_of(plan)))
     meta = plan["metadata"]
-    digest = target.revision.digest or f"g{meta.get('generation', 1)}"
+    version = target.revision.digest or f"g{meta.get('generation', 1)}"
     while True:
-        name = f"{meta['name'][:_NAME_ROOM].rstrip('-.')}-{digest[:5]}-{attempt}"
+        name = f"{meta['name'][:_NAME_ROOM].rstrip('-.')}-{version[:5]}-{attempt}"
         program = await compile_plan(world, parsed, name, target)
         spec = RunSpec(meta["name"], meta["uid"], meta.get("generation", 1), attempt, program, target.revision, by)
         try:

@@ -35,6 +35,8 @@ def decide(run: RunSpec, state: State, seen: Seen, now: float) -> Decision:
     turn = obey(run, state, seen.orders, now) or interrupt(run, state, seen, now)
     if turn is not None:
         return turn
+    if state.suspicion:
+        state = replace(state, suspicion="")
     match state.phase:
         case Phase.PENDING:
             return _begin(run, state, seen, now)

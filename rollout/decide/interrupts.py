@@ -5,25 +5,44 @@ Looked at before the step's own business, in every phase before the commit point
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Final
+
 from rollout.decide.event import Event
 from rollout.decide.reason import Reason
 from rollout.decide.seen import Seen, Workload
 from rollout.decide.turn import Decision, go_home
 from rollout.plan.run import Phase, RunSpec, State
 
+CONFIRM: Final = 0.5
+"""Seconds until a second look at what would end a run: one read may show the past."""
+
 
 def interrupt(run: RunSpec, state: State, seen: Seen, now: float) -> Decision | None:
-    """Where an outside event sends the run; None when nothing of the kind happened."""
-    if state.committed or state.phase is Phase.ROLLING_BACK:
+    """Where an outside event sends the run; None when nothing of the kind happened.
+
+    What ends a run must be seen twice.  A lost pin is the exception: there the plain Service must take over at once.
+    """
+    if state.committed:
         return None
-    if not seen.plan_exists:
-        return go_home(state, Event.ABORTED, now, Phase.ABORTED, Reason.PLAN_DELETED, "the plan was deleted")
-    if not run.program.workload:
+    lost = _pin(run, state, seen, now)
+    if lost is not None or state.phase is Phase.ROLLING_BACK:
+        return lost
+    found = _plan(state, seen, now) or _target(run, state, seen.workload, now)
+    if found is None or state.suspicion == found.state.reason:
+        return found
+    return Decision(replace(state, suspicion=found.state.reason), wake=CONFIRM)
+
+
+def _plan(state: State, seen: Seen, now: float) -> Decision | None:
+    if seen.plan_exists:
         return None
-    return _target(run, state, seen.workload, now) or _pin(run, state, seen, now)
+    return go_home(state, Event.ABORTED, now, Phase.ABORTED, Reason.PLAN_DELETED, "the plan was deleted")
 
 
 def _target(run: RunSpec, state: State, work: Workload | None, now: float) -> Decision | None:
+    if not run.program.workload:
+        return None
     revision, name = run.revision, run.program.workload
     if work is None or work.uid != revision.workload_uid:
         text = f"Deployment/{name} was deleted" + (" and made anew; what is new runs already" if work else "")
@@ -44,10 +63,11 @@ def _target(run: RunSpec, state: State, work: Workload | None, now: float) -> De
 def _pin(run: RunSpec, state: State, seen: Seen, now: float) -> Decision | None:
     """A pin fails closed: when stable's pods are not behind it any more, the plain Service takes over at once."""
     work = seen.workload
-    if work is None or seen.route.where == "home" or not pin_lost(run, work):
+    going = state.phase is Phase.ROLLING_BACK and state.reason in (Reason.PIN_LOST, Reason.BYPASSED)
+    if work is None or going or seen.route.where == "home" or not pin_lost(run, work):
         return None
     text = f"the stable pods ({run.revision.stable_hash}) are not there any more; the plain Service has the traffic"
-    return go_home(state, Event.PIN_LOST, now, Phase.ABORTED, Reason.PIN_LOST, text)
+    return go_home(state, Event.PIN_LOST, now, state.outcome or Phase.ABORTED, Reason.PIN_LOST, text)
 
 
 def pin_lost(run: RunSpec, work: Workload) -> bool:

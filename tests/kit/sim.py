@@ -20,6 +20,7 @@ from rollout.plan.kinds import (
     DEPLOYMENT,
     DESTINATION_RULE,
     LEASE,
+    PLAN_DECISION,
     PLAN_RUN,
     POD,
     REPLICASET,
@@ -86,12 +87,15 @@ class Sim:
     hold_policy: bool = True
     image: str = GOOD
     plan: Json = field(default_factory=plan)
+    order_after: int | None = None
+    """An order to abort comes after so many turns."""
+    turns: int = 0
     may_leak: bool = False
     """The scenario loses its pin, so that the plain Service has to take over."""
     broken: list[str] = field(default_factory=list)
     """Invariants that were broken, in words."""
     committed: float | None = None
-    """When the commit point was passed."""
+    """When the version had proved itself: a native promotion takes the route home before it releases."""
 
     def __post_init__(self) -> None:
         self.memory = Memory(self.seed, hold_policy=self.hold_policy)
@@ -121,16 +125,25 @@ class Sim:
         )
         return Foreground(world)
 
-    async def run(self, engine: Foreground, on_turn: Callable[[RunView], None] = lambda _: None) -> RunView:
+    async def run(self, engine: Foreground) -> RunView:
         """`rollout start --image`, to the end."""
         view = await engine.start(self.plan, images={"app": self.image}, by="ana")
-        return await engine.drive("shop", view.name, on_turn)
+        return await engine.drive("shop", view.name, self._turned)
+
+    def _turned(self, view: RunView) -> None:
+        self.turns += 1
+        if self.turns == self.order_after:
+            spec = {"run": view.name, "runUid": view.uid, "verb": "abort", "by": "ana"}
+            meta = {"name": f"{view.name}-abort", "namespace": "shop"}
+            self.memory.apply(
+                {"apiVersion": PLAN_DECISION.api_version, "kind": "PlanDecision", "metadata": meta, "spec": spec}
+            )
 
     async def survive(
         self, faults: FaultPlan, foreign: Callable[[], None] = lambda: None, *, later: FaultPlan | None = None
     ) -> RunView:
         """Start; when the engine dies or gives up, start another one, until the run has ended and is at rest."""
-        for life in range(40):
+        for life in range(300):
             plan = faults if life == 0 else later or FaultPlan()
             engine = self.engine(FaultyCluster(self.memory.cluster, plan, foreign), f"engine-{life}")
             try:
@@ -144,7 +157,7 @@ class Sim:
                 self.memory.run(1)
             except Retry:
                 self.memory.run(2)
-        raise AssertionError(f"no end after 40 engines: {self.latest()}")
+        raise AssertionError(f"no end after 300 engines: {self.latest()}")
 
     # -- the world
 
@@ -178,7 +191,8 @@ class Sim:
         """After every write: what must hold in the middle of everything."""
         run = self.latest()
         state = ((run or {}).get("status") or {}).get("state", {})
-        if state.get("committed") and self.committed is None:
+        released = run is not None and _released(run["spec"]["program"]["steps"], state.get("step", 0))
+        if (state.get("committed") or released) and self.committed is None:
             self.committed = self.memory.clock.now()
         journal = state.get("journal", [])
         found = self.memory.objects.get(ref)
@@ -217,6 +231,10 @@ class Sim:
         if name == str(Ref(DEPLOYMENT, "shop", "web")) and self.image:
             spec = _with_image(spec, self.image)
         return spec
+
+
+def _released(steps: list[Json], step: int) -> bool:
+    return any(i["kind"] == "release" for i in steps[min(step, len(steps) - 1)]["instructions"])
 
 
 def _with_image(spec: Json, image: str) -> Json:

@@ -169,12 +169,33 @@ def test_our_own_write_that_was_lost_is_written_again_whatever_the_drift_policy(
     ],
 )
 def test_what_happens_outside_sends_the_run_home(changes: dict[str, object], reason: Reason, outcome: Phase) -> None:
-    turn = decide(RUN, holding(), steered(10.0, **changes), 111.0)
+    turn = decide(RUN, ended(holding(), **changes), steered(10.0, **changes), 111.5)
     assert (turn.state.phase, turn.state.reason, turn.state.outcome) == (Phase.ROLLING_BACK, reason, outcome)
 
 
+def ended(state: State, **changes: object) -> State:
+    """What ends a run must be seen twice."""
+    return decide(RUN, state, steered(10.0, **changes), 111.0).state
+
+
+def test_one_read_of_the_past_does_not_end_a_run() -> None:
+    state = ended(holding(), plan_exists=False)
+    assert state.phase is Phase.PROGRESSING
+    state = decide(RUN, state, steered(10.0), 112.0).state
+    assert state.phase is Phase.PROGRESSING
+    assert ended(state, plan_exists=False).phase is Phase.PROGRESSING
+
+
+def test_a_pin_that_is_lost_on_the_way_home_gives_the_plain_service_the_traffic() -> None:
+    broken = workload(replica_sets=(ReplicaSetView("h1", STABLE, 3, 0),))
+    state = replace(holding(), phase=Phase.ROLLING_BACK, outcome=Phase.ROLLED_BACK, reason=Reason.GATE_FAILED)
+    state = decide(RUN, state, steered(10.0, workload=broken), 200.0).state
+    assert (state.reason, state.outcome) == (Reason.PIN_LOST, Phase.ROLLED_BACK)
+    assert decide(RUN, state, steered(10.0, workload=broken), 200.0).actions == (Unroute(),)
+
+
 def test_going_home_plays_the_journal_backwards() -> None:
-    state = decide(RUN, holding(), steered(10.0, plan_exists=False), 200.0).state
+    state = decide(RUN, ended(holding(), plan_exists=False), steered(10.0, plan_exists=False), 200.0).state
     assert decide(RUN, state, steered(10.0), 200.0).actions == (Steer(0),)
     state = decide(RUN, state, steered(0.0), 201.0).state
     assert [e.kind for e in state.journal] == ["subsets", "route", "candidate"]

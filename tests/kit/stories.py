@@ -1,0 +1,113 @@
+"""Random stories: a seed decides the version, the routes, the faults, who else writes, and who orders what and when.
+
+The same seed tells the same story, so a seed that fails is a reproducer: `python -m bench.soak --seed N`.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from rollout.adapters.memory.faults import Fault, FaultPlan
+from rollout.plan.base import Json
+from rollout.plan.kinds import DEPLOYMENT, VIRTUAL_SERVICE, Ref
+from rollout.plan.run import Phase
+from tests.kit.sim import BAD, CRASHING, GOOD, VS, Sim, plan
+
+ENDS = {GOOD: Phase.SUCCEEDED, BAD: Phase.ROLLED_BACK, CRASHING: Phase.ROLLED_BACK}
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """What a seed stands for."""
+
+    seed: int
+    image: str
+    own_routes: bool
+    hold_policy: bool
+    mode: str
+    rate: float
+    kinds: tuple[Fault, ...]
+    meddler: str
+    abort_after: int | None
+    """An order to abort arrives with this turn."""
+
+    @property
+    def end(self) -> frozenset[Phase]:
+        """The ends that are right."""
+        wanted = {ENDS[self.image]}
+        if self.abort_after is not None:
+            wanted.add(Phase.ABORTED)
+        return frozenset(wanted)
+
+
+def story(seed: int) -> Story:
+    """The story of a seed."""
+    rng = random.Random(seed)
+    own_routes = rng.random() < 0.6
+    return Story(
+        seed=seed,
+        image=rng.choice([GOOD, GOOD, BAD, CRASHING]),
+        own_routes=own_routes,
+        hold_policy=rng.random() < 0.5,
+        mode=rng.choice(["shift", "shift", "native"]),
+        rate=rng.choice([0.005, 0.02, 0.05]),
+        kinds=tuple(rng.sample(list(Fault), rng.randint(2, len(Fault)))),
+        meddler=rng.choice(["nobody", "re-applies", "edits", "scales"] if own_routes else ["nobody", "scales"]),
+        abort_after=rng.randint(1, 60) if rng.random() < 0.3 else None,
+    )
+
+
+def sim_of(told: Story) -> Sim:
+    """The world at the beginning of a story."""
+    wanted = plan(promotion={"mode": told.mode})
+    sim = Sim(told.seed, told.own_routes, told.hold_policy, told.image, wanted)
+    sim.may_leak = told.meddler == "re-applies"
+    return sim
+
+
+async def tell(told: Story) -> tuple[Sim, list[str]]:
+    """Play a story to its end; return the world and what was wrong in it."""
+    sim = sim_of(told)
+    faults = FaultPlan(rate=told.rate, seed=told.seed, kinds=told.kinds)
+    sim.order_after = told.abort_after
+    view = await sim.survive(faults, meddle(sim, told.meddler), later=faults)
+    wrong = sim.at_rest(promoted=view.state.phase is Phase.SUCCEEDED)
+    if view.state.phase not in told.end:
+        wrong.append(f"ended {view.state.phase} ({view.state.reason}): {view.state.message}")
+    return sim, wrong
+
+
+def meddle(sim: Sim, who: str) -> Callable[[], None]:
+    """What somebody else does now and then."""
+    rng = random.Random(sim.seed + 1)
+    match who:
+        case "re-applies":
+            return lambda: _apply(sim, VS)
+        case "edits":
+            return lambda: _edit(sim, f"{rng.randint(1, 30)}s")
+        case "scales":
+            return lambda: _scale_up(sim)
+        case _:
+            return lambda: None
+
+
+def _apply(sim: Sim, obj: Json) -> None:
+    sim.memory.replace(obj)
+
+
+def _edit(sim: Sim, timeout: str) -> None:
+    """The owner changes another field of a route that we split, as kubectl edit would."""
+    ref = Ref(VIRTUAL_SERVICE, "shop", "web")
+    obj = sim.memory.get(ref.kind, ref.name)
+    obj["spec"]["http"][0]["timeout"] = timeout
+    sim.before[str(ref)]["http"][0]["timeout"] = timeout
+    sim.memory.replace(obj)
+
+
+def _scale_up(sim: Sim) -> None:
+    """An autoscaler adds a pod, up to eight. (Taking one away would be its doing that a stable pod goes.)"""
+    replicas = min(8, sim.memory.get(DEPLOYMENT, "web")["spec"]["replicas"] + 1)
+    sim.memory.scale("web", replicas)
+    sim.before[str(Ref(DEPLOYMENT, "shop", "web"))]["replicas"] = replicas
