@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from rollout.checks.subject import Checker, Subject
@@ -33,9 +33,14 @@ class Need:
     verbs: tuple[str, ...]
 
 
+PLAN_STATUS: Final = replace(CANARY_PLAN, plural="canaryplans/status")
+RUN_STATUS: Final = replace(PLAN_RUN, plural="planruns/status")
+
 RECORD: Final = (
     Need("keep the record", CANARY_PLAN, ("get", "list", "create", "patch")),
-    Need("keep the record", PLAN_RUN, ("get", "list", "create", "patch", "update", "delete")),
+    Need("tell how a plan stands", PLAN_STATUS, ("update",)),
+    Need("keep the record", PLAN_RUN, ("get", "list", "create", "patch", "delete")),
+    Need("remember how far a run got", RUN_STATUS, ("update",)),
     Need("take and give orders", PLAN_DECISION, ("list", "create")),
     Need("read queries", METRIC_TEMPLATE, ("list",)),
     Need("let one engine at a time drive a run", LEASE, ("get", "create", "patch", "delete")),
@@ -96,14 +101,17 @@ async def _missing(subject: Subject, needs: Iterable[Need], namespace: str | Non
 
 
 def _finding(need: Need, verbs: list[str], namespace: str) -> Finding:
-    resource = f"{need.kind.plural}.{need.kind.group}" if need.kind.group else need.kind.plural
+    plural, _, subresource = need.kind.plural.partition("/")
+    resource = f"{plural}.{need.kind.group}" if need.kind.group else plural
     scope = f"in {namespace}" if namespace else "in all namespaces"
     flags = f"-n {namespace}" if namespace else "--all-namespaces"
+    flags += f" --subresource={subresource}" if subresource else ""
+    named = f"{resource}/{subresource}" if subresource else resource
     return Finding(
         "RO204",
         Level.ERROR,
-        f"you may not {', '.join(verbs)} {resource} {scope}; needed to {need.feature}",
-        where=resource,
+        f"you may not {', '.join(verbs)} {named} {scope}; needed to {need.feature}",
+        where=named,
         fix=f"have the verbs added to your Role; then kubectl auth can-i {verbs[0]} {resource} {flags}",
     )
 

@@ -153,8 +153,10 @@ class KubeCluster:
             return
 
     async def allowed(self, verb: str, kind: Kind, namespace: str) -> bool:
-        """Whether the caller may do this (a SelfSubjectAccessReview)."""
-        attributes = {"verb": verb, "group": kind.group, "resource": kind.plural, "namespace": namespace}
+        """Whether the caller may do this (a SelfSubjectAccessReview). A plural may name a subresource: `x/status`."""
+        resource, _, subresource = kind.plural.partition("/")
+        attributes = {"verb": verb, "group": kind.group, "resource": resource, "namespace": namespace}
+        attributes |= {"subresource": subresource} if subresource else {}
         review = {"apiVersion": _REVIEW.api_version, "kind": _REVIEW.name, "spec": {"resourceAttributes": attributes}}
         # creating a review changes nothing: it counts as a read
         answer = await self._transport.call(
