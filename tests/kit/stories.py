@@ -67,9 +67,9 @@ def sim_of(told: Story) -> Sim:
     return sim
 
 
-async def tell(told: Story) -> tuple[Sim, list[str]]:
+async def tell(told: Story, sim: Sim | None = None) -> tuple[Sim, list[str]]:
     """Play a story to its end; return the world and what was wrong in it."""
-    sim = sim_of(told)
+    sim = sim or sim_of(told)
     faults = FaultPlan(rate=told.rate, seed=told.seed, kinds=told.kinds)
     sim.order_after = told.abort_after
     view = await sim.survive(faults, meddle(sim, told.meddler), later=faults)

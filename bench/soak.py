@@ -1,0 +1,68 @@
+"""`make soak`: random stories with faults in the simulated cluster; prints each seed that broke an invariant.
+
+`python -m bench.soak --seed N` tells one story again, line by line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from concurrent.futures import ProcessPoolExecutor
+
+from rollout.plan.kinds import Ref
+from tests.kit.sim import Sim
+from tests.kit.stories import Story, sim_of, story, tell
+from tests.sim.test_seeds import CHUNK, play
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Exit code 1 when an invariant was broken."""
+    parser = argparse.ArgumentParser(prog="python -m bench.soak", description=__doc__)
+    parser.add_argument("--runs", type=int, default=20_000)
+    parser.add_argument("--first", type=int, default=100_000, help="the first seed; CI takes 0 to 1999")
+    parser.add_argument("--seed", type=int, help="tell only this story, line by line")
+    args = parser.parse_args(argv)
+    return _one(args.seed) if args.seed is not None else _many(args.first, args.runs)
+
+
+def _one(seed: int) -> int:
+    told = story(seed)
+    print(told)
+    sim = sim_of(told)
+    sim.memory.objects.watchers.append(lambda ref: _print_write(sim, ref))
+    wrong = asyncio.run(_tell(told, sim))
+    print("\n".join(wrong) or "every invariant holds")
+    return 1 if wrong else 0
+
+
+async def _tell(told: Story, sim: Sim) -> list[str]:
+    try:
+        _, wrong = await tell(told, sim)
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is what the seed does
+        return [f"{type(error).__name__}: {error}"]
+    return wrong
+
+
+def _print_write(sim: Sim, ref: Ref) -> None:
+    obj = sim.memory.objects.get(ref)
+    status = (obj or {}).get("status") or {}
+    what = " ".join(str(status[k]) for k in ("phase", "step", "weight", "message") if k in status)
+    print(f"{sim.memory.clock.now() % 10_000:8.1f}  {ref}  {what if obj else 'gone'}")
+
+
+def _many(first: int, runs: int) -> int:
+    chunks = [range(at, min(at + CHUNK, first + runs)) for at in range(first, first + runs, CHUNK)]
+    broken = 0
+    with ProcessPoolExecutor() as pool:
+        for done, found in enumerate(pool.map(play, chunks), start=1):
+            broken += len(found)
+            for line in found:
+                print(line)
+            print(f"{min(done * CHUNK, runs)} of {runs} stories, {broken} broken", file=sys.stderr)
+    print(f"{runs} stories from seed {first}: {broken} broken")
+    return 1 if broken else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
