@@ -16,16 +16,16 @@ from rollout.plan.run import Entry, State
 from rollout.ports.cluster import Cluster, Guard
 from rollout.ports.router import Change
 
-Save = Callable[[State], Awaitable[None]]
-"""Writes the state into the run, guarded by its resourceVersion."""
+Ensure = Callable[[State], Awaitable[None]]
+"""Sees to it that the stored run has this state; a write is guarded by the run's resourceVersion."""
 
 
-async def perform(cluster: Cluster, changes: Sequence[Change], state: State, save: Save) -> State:
+async def perform(cluster: Cluster, changes: Sequence[Change], state: State, ensure: Ensure) -> State:
     """Do the changes in order and return the state with their journal lines; stops at the first failure."""
     for change in changes:
         if change.entry is not None:
             state = replace(state, journal=enter(state.journal, change.entry))
-            await save(state)
+        await ensure(state)
         await _do(cluster, change)
     return state
 

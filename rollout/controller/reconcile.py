@@ -19,7 +19,6 @@ from rollout.decide.turn import Decision, block
 from rollout.errors import Retry, Terminal
 from rollout.observe.observer import Observation, observe
 from rollout.plan.kinds import Ref
-from rollout.plan.run import State
 from rollout.ports.world import World
 
 
@@ -53,7 +52,7 @@ class Reconciler:
         seen = await observe(world, ref, record.uid, record.spec, before, now)
         decision = decide(record.spec, before, seen.seen, now)
         try:
-            wake = await self._do(record, before, decision, seen)
+            wake = await self._do(record, decision, seen)
         except Retry:
             await report(world, record, before)
             raise
@@ -61,18 +60,16 @@ class Reconciler:
         view = RunView(ref.namespace, ref.name, record.uid, record.spec, record.state, now, seen.seen)
         return Turn(view, wake)
 
-    async def _do(self, record: Record, before: State, decision: Decision, seen: Observation) -> float:
+    async def _do(self, record: Record, decision: Decision, seen: Observation) -> float:
         """Remember, then do. A refused write is a reason to wait and to say so, not to leave."""
-        if decision.actions and decision.state != before:
-            await record.save(decision.state)
-        else:
-            await record.keep(decision.state)
         router = self.world.routers[record.spec.program.settings.router]
         acting = Acting(record.ref, record.uid, record.spec, router, seen)
+        state = decision.state
         try:
             for action in decision.actions:
-                todo = changes(acting, action, record.state.journal)
-                record.state = await perform(self.world.cluster, todo, record.state, record.save)
+                todo = changes(acting, action, state.journal)
+                state = await perform(self.world.cluster, todo, state, record.ensure)
+            await record.keep(state)
         except Terminal as error:
             text = f"{error} {error.hint}".strip()
             blocked = block(record.state, self.world.clock.now(), Reason.WRITE_REFUSED, text, 5.0)

@@ -32,7 +32,12 @@ class Record:
     run: Json
     spec: RunSpec
     state: State
+    stored: State = field(init=False)
+    """The state as it is in the cluster."""
     written: float = field(default=0.0)
+
+    def __post_init__(self) -> None:
+        self.stored = self.state
 
     @property
     def ref(self) -> Ref:
@@ -50,7 +55,12 @@ class Record:
         now = self.clock.now()
         status = run_status(self.run, self.spec, state, now)
         self.run = await self.cluster.put_status(self.ref, status, guard_of(self.run))
-        self.state, self.written = state, now
+        self.state, self.stored, self.written = state, state, now
+
+    async def ensure(self, state: State) -> None:
+        """See to it that the cluster has this very state before something is done on the strength of it."""
+        if state != self.stored:
+            await self.save(state)
 
     async def keep(self, state: State) -> None:
         """Write the state if it is worth it; remember it anyway."""
