@@ -485,3 +485,22 @@ def test_a_destination_of_tiny_weight_is_not_lost_beside_huge_ones() -> None:
     assert written[2] == 1
     assert ISTIO.view(CANARY, shop.read()).weight == 33.33
     assert ISTIO.steer(CANARY, shop.read(), 33.33, journal, OWNER) == ()
+
+
+def test_a_run_of_the_same_name_in_another_namespace_is_left_alone() -> None:
+    """The same plan and image in two namespaces give two runs the same name, and so the same subset names."""
+    twin = replace(CANARY, namespace="copy")
+    shop = world(given.MIXED_PORTS)
+    service = next(obj for ref, obj in shop.objects.items() if ref.kind is SERVICE)
+    shop.put({**service, "metadata": {**service["metadata"], "namespace": "copy"}})
+    theirs = steer(shop, 30, backends=twin)
+    before = {ref: deepcopy(obj) for ref, obj in shop.objects.items() if ref.namespace == "copy"}
+    journal = steer(shop, 10)
+    assert {entry.namespace for entry in journal} == {"shop"}
+    assert ISTIO.view(CANARY, shop.read()).weight == 10
+    assert ISTIO.view(twin, shop.read()).weight == 30
+    restore(shop, journal)
+    assert ISTIO.view(CANARY, shop.read()).where == "home"
+    assert {ref: obj for ref, obj in shop.objects.items() if ref.namespace == "copy"} == before
+    restore(shop, theirs, twin)
+    assert ISTIO.view(twin, shop.read()).where == "home"

@@ -22,7 +22,6 @@ from rollout.adapters.routers.istio.routes import (
 )
 from rollout.adapters.routers.istio.rule import find_rule, rule_ref
 from rollout.adapters.routers.istio.shares import OwnSubsets
-from rollout.adapters.routers.istio.subsets import Names
 from rollout.plan.base import Json
 from rollout.plan.kinds import VIRTUAL_SERVICE
 from rollout.plan.program import Backends
@@ -38,7 +37,7 @@ def restore(backends: Backends, objects: Objects, journal: Sequence[Entry]) -> t
     changes = [
         _patch(backends, obj, _own_ops(backends, objects, obj, journal))
         for obj in objects.get(VIRTUAL_SERVICE, ())
-        if not owned(obj, backends) and names_ours(obj, Names(backends.run))
+        if not owned(obj, backends) and names_ours(obj, backends)
     ]
     return (*changes, *_unmake(backends, objects))
 
@@ -65,8 +64,7 @@ def sweep(backends: Backends, objects: Objects) -> tuple[Change, ...]:
     rule = find_rule(backends, objects)
     if rule is None or not owned(rule, backends):
         return made
-    names = Names(backends.run)
-    if any(names_ours(obj, names) for obj in objects.get(VIRTUAL_SERVICE, ())):
+    if any(names_ours(obj, backends) for obj in objects.get(VIRTUAL_SERVICE, ())):
         return made
     its = rule_ref(backends)
     gone = Change("delete", its, f"{title(its, backends)}: removed", guard=Guard(rule["metadata"]["uid"]))
@@ -83,12 +81,11 @@ def _unmake(backends: Backends, objects: Objects) -> tuple[Change, ...]:
 
 def _own_ops(backends: Backends, objects: Objects, obj: Json, journal: Sequence[Entry]) -> list[Json]:
     """Take our subsets out, wherever they are."""
-    names = Names(backends.run)
     split = _with_journal(own_subsets(backends, objects), journal)
     found = routing(obj, split)
     ops = _replacing(found, originals(found, records(entry_for(journal, obj, "route")), split))
     handled = tuple(f"{spot.path}/" for spot in found.spots)
-    for path, node in strays(obj["spec"], names, "/spec"):
+    for path, node in strays(obj, backends):
         if not (handled and path.startswith(handled)):
             ops += _unname(path, node, split)
     return ops

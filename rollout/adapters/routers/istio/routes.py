@@ -8,7 +8,7 @@ from hashlib import sha256
 from json import dumps
 from typing import Any, Final
 
-from rollout.adapters.routers.istio.hosts import home_of
+from rollout.adapters.routers.istio.hosts import home_of, is_service
 from rollout.adapters.routers.istio.shares import OwnSubsets, Share, Split, UserBackends
 from rollout.adapters.routers.istio.subsets import Names
 from rollout.plan.base import RUN_LABEL, RUN_UID, Json
@@ -139,14 +139,13 @@ def in_scope(backends: Backends, objects: Objects) -> list[Json]:
 
     A plan that names some steers only these, the one that we made, and any that names our subsets: a copy of ours.
     """
-    names = Names(backends.run)
     chosen = [
         obj
         for obj in objects.get(VIRTUAL_SERVICE, ())
         if not backends.virtual_services
         or owned(obj, backends)
         or (home_of(obj) == backends.namespace and obj["metadata"]["name"] in backends.virtual_services)
-        or names_ours(obj, names)
+        or names_ours(obj, backends)
     ]
     return sorted(chosen, key=lambda obj: (home_of(obj) != backends.namespace, home_of(obj), obj["metadata"]["name"]))
 
@@ -157,22 +156,32 @@ def routings(backends: Backends, objects: Objects) -> list[Routing]:
     return [found for found in (routing(obj, split) for obj in in_scope(backends, objects)) if found.steered]
 
 
-def strays(node: Any, names: Names, path: str = "") -> Iterator[tuple[str, Json]]:
-    """Every destination that names a subset of ours, anywhere, with its JSON pointer."""
+def strays(virtual_service: Json, backends: Backends) -> Iterator[tuple[str, Json]]:
+    """Every destination that names a subset of ours, anywhere, with its JSON pointer.
+
+    The same plan in another namespace may have a run of the same name: the subset is ours only at our Service.
+    """
+    names, home = Names(backends.run), home_of(virtual_service)
+    for path, node in _destinations(virtual_service["spec"], "/spec"):
+        if names.read(node["subset"]) and is_service(node["host"], home, backends):
+            yield path, node
+
+
+def _destinations(node: Any, path: str) -> Iterator[tuple[str, Json]]:
+    """Everything with a host and a subset, at any depth."""
     if isinstance(node, list):
         for index, item in enumerate(node):
-            yield from strays(item, names, f"{path}/{index}")
+            yield from _destinations(item, f"{path}/{index}")
     elif isinstance(node, dict):
-        subset = node.get("subset")
-        if "host" in node and isinstance(subset, str) and names.read(subset):
+        if isinstance(node.get("host"), str) and isinstance(node.get("subset"), str):
             yield path, node
         for key, item in node.items():
-            yield from strays(item, names, f"{path}/{key.replace('~', '~0').replace('/', '~1')}")
+            yield from _destinations(item, f"{path}/{key.replace('~', '~0').replace('/', '~1')}")
 
 
-def names_ours(virtual_service: Json, names: Names) -> bool:
+def names_ours(virtual_service: Json, backends: Backends) -> bool:
     """Whether it names a subset of ours anywhere."""
-    return next(strays(virtual_service["spec"], names), None) is not None
+    return next(strays(virtual_service, backends), None) is not None
 
 
 def sound(objects: Objects) -> Objects:

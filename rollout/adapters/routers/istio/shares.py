@@ -150,13 +150,15 @@ class OwnSubsets:
     def _key(self, entry: Json, home: str) -> tuple[object, ...] | None:
         destination = entry["destination"]
         name = self.names.read(destination.get("subset", ""))
-        return None if name is None else (*name, canonical(destination["host"], home), str(destination.get("port")))
+        if name is None or not is_service(destination["host"], home, self.backends):
+            return None
+        return *name, canonical(destination["host"], home), str(destination.get("port"))
 
     def _lone(self, entry: Json, weight: int, home: str) -> Share:
         destination = entry["destination"]
         subset = destination.get("subset", "")
         name = self.names.read(subset)
-        if name is None and not is_service(destination["host"], home, self.backends):
+        if not is_service(destination["host"], home, self.backends):
             return Share("foreign", weight, entry)
         tail = self.names.tail(subset) if name is None else name[1]
         part = weight if name is not None and name[0] == "canary" else 0

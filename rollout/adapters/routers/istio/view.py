@@ -9,7 +9,6 @@ from rollout.adapters.routers.istio.made import find_made, is_missing, made_ref
 from rollout.adapters.routers.istio.routes import Routing, Spot, names_ours, owned, routings, title, traffic_only
 from rollout.adapters.routers.istio.rule import find_rule, rule_ref, wanted_spec
 from rollout.adapters.routers.istio.shares import fraction
-from rollout.adapters.routers.istio.subsets import Names
 from rollout.adapters.routers.istio.weights import WHOLE
 from rollout.plan.kinds import VIRTUAL_SERVICE, Ref
 from rollout.plan.program import Backends
@@ -71,8 +70,7 @@ def _difference(spot: Spot, expected: int) -> str:
 
 
 def _ours_anywhere(backends: Backends, objects: Objects) -> bool:
-    names = Names(backends.run)
-    return any(names_ours(obj, names) for obj in objects.get(VIRTUAL_SERVICE, ()))
+    return any(names_ours(obj, backends) for obj in objects.get(VIRTUAL_SERVICE, ()))
 
 
 def _beside_routes(backends: Backends, objects: Objects, found: Sequence[Routing]) -> list[str]:
