@@ -18,7 +18,7 @@ $(READY): requirements.lock pyproject.toml
 
 demo: $(READY) ## a good canary is promoted, a bad one rolled back, on a real cluster with real Istio sidecars
 ifeq ($(ROOT),yes)
-	$(BIN)/rollout demo --lab
+	$(BIN)/python -m lab demo
 else
 	@echo '!! The real lab needs root and Go; this is the SIMULATED demo instead: same engine, same CLI, simulated cluster.'
 	$(BIN)/rollout demo

@@ -29,6 +29,7 @@ def main(argv: list[str] | None = None) -> int:
         "env": _env,
         "shop": _shop,
         "load": _load,
+        "demo": _demo,
     }
     try:
         return verbs[args.verb](args)
@@ -52,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     shop = verbs.add_parser("shop", help="a small web server to deliver to", parents=[common])
     shop.add_argument("action", choices=["up", "down"])
     shop.add_argument("--namespace", default="shop")
+    verbs.add_parser("demo", help="a good canary and a bad one, under load", parents=[common])
     load = verbs.add_parser("load", help="requests to the shop, and what became of them", parents=[common])
     load.add_argument("action", choices=["start", "stop", "report"])
     load.add_argument("--namespace", default="shop")
@@ -106,6 +108,12 @@ def _shop(args: argparse.Namespace) -> int:
     lab = _lab(args)
     (lab.shop_up if args.action == "up" else lab.shop_down)(args.namespace)
     return 0
+
+
+def _demo(args: argparse.Namespace) -> int:
+    from lab.demo import demo  # needs the product and its dependencies; the other verbs need nothing
+
+    return demo(_lab(args), say)
 
 
 def _load(args: argparse.Namespace) -> int:

@@ -67,6 +67,8 @@ class Stage:
     flaw: str
     told: Callable[[], str]
     """What became of the requests since the last time it was asked."""
+    next: str
+    """Where to go from here: a line, and three commands."""
 
 
 def demo(common: Common) -> int:
@@ -79,12 +81,7 @@ async def play(stage: Stage, printer: Printer) -> int:
     printer.say(Text(f"rollout demo: {stage.where}", "bold"))
     first = await _act(stage, printer, "1 of 2: a good version", stage.good, Phase.SUCCEEDED)
     second = await _act(stage, printer, f"2 of 2: {stage.flaw}", stage.bad, Phase.ROLLED_BACK)
-    printer.result(
-        "\nnext, with your own cluster:\n"
-        "  rollout check                                        what is there, and what is missing\n"
-        "  rollout crds apply                                   install the kinds\n"
-        "  rollout start canary.yaml --image CONTAINER=IMAGE    a canary of your own"
-    )
+    printer.result(f"\nnext, {stage.next}")
     return Code.GOOD if first and second else Code.ERROR
 
 
@@ -125,6 +122,10 @@ def simulated(pace: float = PACE) -> Stage:
         bad="shop/web:2.0",
         flaw="a version that fails 5 % of its requests",
         told=_Tally(simulation).told,
+        next="with your own cluster:\n"
+        "  rollout check                                        what is there, and what is missing\n"
+        "  rollout crds apply --with-hold                       install the kinds\n"
+        "  rollout start canary.yaml --image CONTAINER=IMAGE    a canary of your own",
     )
 
 
