@@ -7,6 +7,7 @@ the Kubernetes client nor the models; a test looks.
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -185,11 +186,14 @@ def print_(
     common: Common,
     *,
     with_hold: Annotated[bool, typer.Option("--with-hold", help="The hold policy too.")] = False,
+    write: Annotated[
+        Path | None, typer.Option("--write", metavar="FOLDER", help="One file for each kind, into this folder.")
+    ] = None,
 ) -> int:
     """Print the kinds as YAML."""
-    from rollout.cli.crds import show as run
+    from rollout.cli.crds import show, write_files
 
-    return run(common, with_hold=with_hold)
+    return show(common, with_hold=with_hold) if write is None else write_files(common, write)
 
 
 @verb(crds_app, formats="table name json yaml")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any, Final
 
 import yaml
@@ -34,6 +35,17 @@ def show(common: Common, *, with_hold: bool) -> int:
         printer.emit(lambda: {"apiVersion": "v1", "kind": "List", "items": found}, str)
     else:
         printer.stdout.file.write(yaml.safe_dump_all(found, sort_keys=False, allow_unicode=True))
+    return Code.GOOD
+
+
+def write_files(common: Common, folder: Path) -> int:
+    """Write one file for each kind."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = schema.render()
+    for name, text in files.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    written = [str(folder / name) for name in files]
+    Printer(common).emit(lambda: {"written": written}, lambda: "\n".join(written), written)
     return Code.GOOD
 
 
