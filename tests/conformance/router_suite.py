@@ -65,7 +65,7 @@ class World:
         if change.op == "delete":
             del self.objects[change.ref]
         else:
-            self.put(jsonpatch.apply_patch(self.objects[change.ref], change.body))
+            self.put(jsonpatch.apply_patch(self.objects[change.ref], list(change.body)))
 
 
 def noted(journal: Sequence[Entry], change: Change) -> tuple[Entry, ...]:
