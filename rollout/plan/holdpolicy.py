@@ -40,7 +40,8 @@ def _variables() -> list[Json]:
         {
             "name": "sameTemplate",
             "expression": "oldObject != null && object.spec.template.spec == oldObject.spec.template.spec && "
-            "object.spec.template.metadata.?labels.orValue({}) == oldObject.spec.template.metadata.?labels.orValue({}) && "
+            "object.spec.template.metadata.?labels.orValue({}) == "
+            "oldObject.spec.template.metadata.?labels.orValue({}) && "
             f"variables.newNotes.all(k, k == '{_RESTART}' || "
             "(k in variables.oldNotes && variables.oldNotes[k] == variables.newNotes[k])) && "
             f"variables.oldNotes.all(k, k == '{_RESTART}' || k in variables.newNotes)",

@@ -65,6 +65,7 @@ class World:
         if change.op == "delete":
             del self.objects[change.ref]
         else:
+            assert not isinstance(change.body, dict)
             self.put(jsonpatch.apply_patch(self.objects[change.ref], list(change.body)))
 
 

@@ -106,7 +106,8 @@ async def test_a_traffic_only_plan_shifts_the_owners_route_and_leaves_it_shifted
     assert routes[0]["route"] == [{"destination": {"host": "web2"}}]
     assert routes[1]["retries"] == {"attempts": 0}
     weights = {r["destination"]["host"]: r.get("weight", 100) for r in routes[1]["route"]}
-    assert weights.get("web2") and not weights.get("web")
+    assert weights.get("web2")
+    assert not weights.get("web")
     assert sim.memory.traffic.ledger.dropped == 0
     assert sim.memory.objects.get(Ref(DEPLOYMENT, "shop", "web-canary")) is None
 
