@@ -16,6 +16,8 @@ class Reason(StrEnum):
     """The stable version is not fully ready, so it could not take the traffic back."""
     STARTED = "Started"
     """The run begins."""
+    CLEARED = "Cleared"
+    """What the run waited for is there."""
     WEIGHT_SET = "WeightSet"
     """The candidate's share of the requests was changed."""
     STEP_PASSED = "StepPassed"

@@ -61,12 +61,14 @@ def block(state: State, now: float, reason: Reason, message: str, wake: float = 
     return Decision(happen(state, Event.BLOCKED, now, reason, message, warning=True), wake=wake)
 
 
-def unblock(state: State, now: float, reason: Reason = Reason.STARTED) -> State:
+def unblock(state: State, now: float) -> State:
     """The state when what was missing is there again."""
     if state.phase is not Phase.HOLDING or state.holding is None:
         return state
     waited = now - state.holding.since
-    return happen(state, Event.CLEARED, now, reason, f"goes on after {waited:.0f} s: {state.holding.reason} is over")
+    return happen(
+        state, Event.CLEARED, now, Reason.CLEARED, f"goes on after {waited:.0f} s: {state.holding.reason} is over"
+    )
 
 
 def wait(state: State, message: str, wake: float = MOMENT) -> Decision:

@@ -16,7 +16,7 @@ from rollout.decide.action import Freeze, Rearm, ReleaseHold, Retire, Steer, Swe
 from rollout.decide.event import Event
 from rollout.decide.reason import Reason
 from rollout.decide.seen import Seen
-from rollout.decide.turn import MOMENT, Decision, block, happen, until, wait
+from rollout.decide.turn import MOMENT, Decision, block, happen, note, until, wait
 from rollout.plan.run import Entry, Phase, RunSpec, State
 
 
@@ -28,22 +28,23 @@ def unwind(run: RunSpec, state: State, seen: Seen, now: float, *, routes_first: 
     match entry.kind:
         case "weight":
             if seen.route.where == "home" or (seen.route.where == "steered" and seen.route.weight == 0):
-                return _struck(run, replace(state, weight=0.0), ("weight",), entry.what, now)
+                home = note(state, now, Reason.WEIGHT_SET, "all requests go to stable again")
+                return _struck(run, replace(home, weight=0.0), ("weight",), now)
             return Decision(state, (Steer(0),), MOMENT)
         case "candidate":
-            return _retire(run, state, seen, entry, now)
+            return _retire(run, state, seen, now)
         case "route":
             if seen.route.where == "home":
-                return _struck(run, replace(state, weight=0.0), ("route", "weight"), entry.what, now)
+                return _struck(run, replace(state, weight=0.0), ("route", "weight"), now)
             return Decision(state, (Unroute(),), MOMENT)
         case "subsets":
             if not seen.route.leftovers:
-                return _struck(run, state, ("subsets",), entry.what, now)
+                return _struck(run, state, ("subsets",), now)
             if until(state.settled or 0.0, now) > 0:
                 return wait(state, "routes are settling", until(state.settled or 0.0, now))
             return Decision(state, (Sweep(),), MOMENT)
         case "release":
-            return _struck(run, state, ("release",), "", now)
+            return _struck(run, state, ("release",), now)
         case _:
             assert_never(entry.kind)
 
@@ -56,20 +57,27 @@ def _next(journal: tuple[Entry, ...], *, routes_first: bool) -> Entry | None:
     return journal[-1] if journal else None
 
 
-def _struck(run: RunSpec, state: State, kinds: tuple[str, ...], what: str, now: float) -> Decision:
+def _struck(run: RunSpec, state: State, kinds: tuple[str, ...], now: float) -> Decision:
     """Strike lines out. Anything that moved traffic starts the time of draining and settling."""
     rest = tuple(e for e in state.journal if e.kind not in kinds)
-    state = replace(state, journal=rest, undone=(*state.undone, what) if what else state.undone)
+    told = tuple(_told(e) for e in reversed(state.journal) if e.kind in kinds and e.kind not in ("weight", "release"))
+    state = replace(state, journal=rest, undone=(*state.undone, *told))
     if {"route", "weight"} & set(kinds):
         settings = run.program.settings
         state = replace(state, settled=now + settings.settle, drained=now + settings.settle + settings.drain)
     return Decision(state)
 
 
-def _retire(run: RunSpec, state: State, seen: Seen, entry: Entry, now: float) -> Decision:
+def _told(entry: Entry) -> str:
+    """What was undone, in words: a created object is gone, a changed one is its owner's again."""
+    name = f"{entry.object_kind}/{entry.name}"
+    return f"{name} is its owner's again" if entry.undo else f"{name} deleted"
+
+
+def _retire(run: RunSpec, state: State, seen: Seen, now: float) -> Decision:
     candidate = seen.candidate
     if candidate is None or not candidate.ours:
-        return _struck(run, state, ("candidate",), entry.what, now)
+        return _struck(run, state, ("candidate",), now)
     if until(state.drained or 0.0, now) > 0:
         return wait(state, "the candidate drains", until(state.drained or 0.0, now))
     work = seen.workload
