@@ -64,7 +64,7 @@ class IllegalTransition(Terminal):
     """The transition table has no entry for this phase and event: a fault of ours."""
 
 
-class Retry(RolloutError):  # noqa: N818  (the design's word: an error is an instruction)
+class Retry(RolloutError):
     """The world may be ready in `after` seconds."""
 
     def __init__(self, message: str, *, after: float = 1.0, hint: str = "") -> None:

@@ -9,7 +9,7 @@ build on each other; the first fatal finding skips what comes after it.  How res
 | RO210-RO212 | hold: the policy is missing where a plan asks for it, what the mode costs, the right to release |
 | RO220-RO229 | target: missing, refused shapes, what reaches the candidate past the split |
 | RO230-RO233 | surroundings: configuration that GitOps may prune, a candidate in the way, another plan, the router |
-| RO401-RO405 | metrics: no answer, no data, labels, staleness, several series |
+| RO401-RO406 | metrics: no answer, no data, labels, staleness, several series, callers outside the mesh |
 
 RO3xx come from the routers.
 """

@@ -9,6 +9,7 @@ from rollout.checks.subject import Checker, Subject
 from rollout.plan.finding import Finding, Level
 from rollout.plan.kinds import POD
 from rollout.plan.program import CountGate, Gate, Program
+from rollout.plan.query import fill
 from rollout.ports.metrics import Ask, CountAsk, Reading, ScalarAsk
 
 
@@ -84,4 +85,30 @@ async def _labels(subject: Subject, pods: set[str]) -> list[Finding]:
     return [Finding("RO403", Level.WARNING, text, fix=fix)]
 
 
-CHECKERS: Final = (Checker("metrics-answer", "metrics", "every gate's query is answered", answers),)
+OUTSIDERS: Final = 'sum(rate(%s{%s,%s="${namespace}",%s="${workload}",%s="none"}[5m]))'
+
+
+async def outsiders(subject: Subject) -> Sequence[Finding]:
+    """Callers without a sidecar follow no route: the plain Service gives them the candidate, whatever its weight."""
+    plan, program = subject.plan, subject.program
+    if plan is None or program is None or not program.workload:
+        return []
+    labels, provider = program.settings.labels, program.settings.provider
+    match = ",".join(f'{name}="{value}"' for name, value in labels.match.items())
+    query = OUTSIDERS % (labels.requests, match, labels.namespace, labels.workload, labels.security)
+    ask = ScalarAsk(
+        fill(query, {"namespace": subject.namespace, "workload": program.workload}), provider, subject.namespace
+    )
+    rate = (await subject.world.metrics.ask([ask]))[ask].value or 0.0
+    if rate <= 0:
+        return []
+    text = f"{rate:.1f} requests/s come from outside the mesh; they reach the candidate past its weight"
+    fix = "bring their callers into the mesh, or accept it: spec.candidate.outsideCallers: accept"
+    level = Level.ERROR if plan.spec.candidate.outside_callers == "refuse" else Level.WARNING
+    return [Finding("RO406", level, text, where=subject.where, fix=fix)]
+
+
+CHECKERS: Final = (
+    Checker("metrics-answer", "metrics", "every gate's query is answered", answers),
+    Checker("metrics-outsiders", "metrics", "callers come through the mesh", outsiders),
+)

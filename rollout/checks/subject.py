@@ -97,7 +97,7 @@ async def read(world: World, plan: Json, templates: Mapping[str, TemplateSpec]) 
     if not isinstance(document, CanaryPlan):
         raise Unsupported(f"a {document.kind} cannot be checked", hint="give a CanaryPlan")
     namespace, spec = document.metadata.namespace, document.spec
-    mode = await _hold_mode(world, document)
+    mode = await hold_mode(world, document)
     strategy = world.strategies.get(spec.strategy)
     if strategy is None:
         names = ", ".join(sorted(world.strategies))
@@ -111,7 +111,8 @@ async def read(world: World, plan: Json, templates: Mapping[str, TemplateSpec]) 
     return Subject(world, namespace, document, program, deployment, tuple(sets), mode)
 
 
-async def _hold_mode(world: World, plan: CanaryPlan) -> HoldMode:
+async def hold_mode(world: World, plan: CanaryPlan) -> HoldMode:
+    """How new revisions are held here: what the plan says, or for `auto` the policy where it is installed."""
     if plan.spec.hold.mode != "auto":
         return plan.spec.hold.mode
     return "policy" if await policy_bound(world) else "paused"

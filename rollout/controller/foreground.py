@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from rollout import checks
+from rollout.checks.subject import hold_mode
 from rollout.controller.lease import DrivenElsewhere, RunLease, alive
 from rollout.controller.reconcile import Reconciler, Turn
 from rollout.controller.record import parse
@@ -16,7 +17,6 @@ from rollout.controller.starting import (
     apply_plan,
     arm,
     create_run,
-    hold_mode,
     read_revision,
 )
 from rollout.controller.status import rfc3339

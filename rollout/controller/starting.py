@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
+from rollout.checks.subject import HoldMode
 from rollout.controller.record import FINALIZER
-from rollout.errors import AlreadyExists, Conflict, Forbidden, InvalidInput, NotFound, Terminal, Unsupported
+from rollout.errors import AlreadyExists, Conflict, InvalidInput, NotFound, Terminal
 from rollout.observe.observer import read_target
 from rollout.observe.templates import digest, images
 from rollout.observe.workload import full_size
 from rollout.plan.base import HELD, HOLD_LABEL, PLAN_LABEL, Json
 from rollout.plan.finding import Finding
-from rollout.plan.kinds import CANARY_PLAN, DEPLOYMENT, METRIC_TEMPLATE, MUTATING_BINDING, PLAN_RUN, Ref, ref_of
+from rollout.plan.kinds import CANARY_PLAN, DEPLOYMENT, METRIC_TEMPLATE, PLAN_RUN, Ref, ref_of
 from rollout.plan.objects import CanaryPlan
 from rollout.plan.parse import from_object
 from rollout.plan.program import Conclude, Program, Release
@@ -22,8 +22,6 @@ from rollout.plan.strategy import Facts
 from rollout.ports.cluster import guard_of
 from rollout.ports.world import World
 
-HOLD_POLICY = "rollout-hold"
-"""Name of the admission policy and of its binding."""
 _NAME_ROOM = 46
 """So much of a plan's name fits into its runs' names, which are label values (63)."""
 
@@ -42,7 +40,7 @@ class Target:
 
     deployment: Json | None
     revision: Revision
-    hold_mode: Literal["policy", "paused"]
+    hold_mode: HoldMode
     recent: tuple[str, ...] = ()
     """Digests of the older revisions that still have a ReplicaSet, newest first."""
     restart_only: bool = False
@@ -74,17 +72,6 @@ async def apply_plan(world: World, plan: Json) -> Json:
         return found
     ops = [{"op": "replace", "path": "/spec", "value": plan["spec"]}]
     return await world.cluster.patch(ref, ops, guard_of(found))
-
-
-async def hold_mode(world: World, plan: CanaryPlan) -> Literal["policy", "paused"]:
-    """How new revisions are held here: what the plan says, or for `auto` the policy where it is installed."""
-    if plan.spec.hold.mode != "auto":
-        return plan.spec.hold.mode
-    try:
-        bound = await world.cluster.get(Ref(MUTATING_BINDING, "", HOLD_POLICY))
-    except (Forbidden, Unsupported):
-        return "paused"
-    return "policy" if bound is not None else "paused"
 
 
 async def arm(world: World, plan: CanaryPlan, mode: str, wanted: Mapping[str, str]) -> Armed:
@@ -133,7 +120,7 @@ def _escape(key: str) -> str:
     return key.replace("~", "~0").replace("/", "~1")
 
 
-async def read_revision(world: World, plan: CanaryPlan, mode: Literal["policy", "paused"], armed: Armed) -> Target:
+async def read_revision(world: World, plan: CanaryPlan, mode: HoldMode, armed: Armed) -> Target:
     """Which version would be tried against which.
 
     Raises:

@@ -165,7 +165,7 @@ class Candidate(Model):
     pulls_work: Literal["refuse", "allow"] = "refuse"
     """Weights bound requests only. `allow`: the workload may also take work by itself (queues, timers); the plan
     accepts that the candidate does so from its start."""
-    outside_callers: Literal["refuse", "accept"] = "accept"
+    outside_callers: Literal["refuse", "accept"] = "refuse"
     """Callers outside the mesh reach the candidate through the plain Service. `refuse`: observed ones are an error."""
 
 

@@ -82,6 +82,8 @@ class MetricLabels(Model):
     """Label with the HTTP status code."""
     pod: str = "pod"
     """Label with the pod that answered."""
+    security: str = "connection_security_policy"
+    """Label that says `none` for requests from outside the mesh."""
     match: dict[str, str] = Field(default_factory=lambda: {"reporter": "destination"}, max_length=16)
     """Label values that every counted series must have."""
 

@@ -212,6 +212,21 @@ async def test_metrics_that_do_not_answer(shop: Simulation, fault: Any, code: st
     assert finding.fix
 
 
+OUTSIDE = (
+    'sum(rate(istio_requests_total{reporter="destination",destination_workload_namespace="shop",'
+    'destination_workload="web",connection_security_policy="none"}[5m]))'
+)
+
+
+@pytest.mark.parametrize(("wish", "level"), [("refuse", Level.ERROR), ("accept", Level.WARNING)])
+async def test_callers_outside_the_mesh_are_named(shop: Simulation, wish: str, level: Level) -> None:
+    assert "RO406" not in await found(shop)
+    shop.metrics.set_scalar(OUTSIDE, 3.2)
+    finding = (await found(shop, candidate={"outsideCallers": wish}))["RO406"]
+    assert finding.level is level
+    assert "3.2 requests/s" in finding.message
+
+
 async def test_an_outage_is_one_finding_however_many_gates_it_hits(shop: Simulation) -> None:
     shop.metrics.fault = "outage"
     assert [it.code for it in await preflight(world_of(shop), plan())].count("RO401") == 1
