@@ -42,7 +42,8 @@ def changes(acting: Acting, action: Action, journal: tuple[Entry, ...]) -> tuple
     backends, routes = acting.spec.program.backends, acting.seen.routes
     match action:
         case Steer():
-            return acting.router.steer(backends, routes, action.weight, journal, acting.owner)
+            todo = acting.router.steer(backends, routes, action.weight, journal, acting.owner)
+            return tuple(change for change in todo if change.groundwork) or todo
         case Unroute():
             return acting.router.restore(backends, routes, journal)
         case Sweep():

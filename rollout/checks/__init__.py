@@ -5,7 +5,7 @@ build on each other; the first fatal finding skips what comes after it.  How res
 
 | code | what |
 |---|---|
-| RO201-RO204 | cluster and permissions: the API server, its version, our kinds, a missing right |
+| RO201-RO205 | cluster and permissions: the API server, its version, our kinds, a missing right, what may not be seen |
 | RO210-RO212 | hold: the policy is missing where a plan asks for it, what the mode costs, the right to release |
 | RO220-RO229 | target: missing, refused shapes, what reaches the candidate past the split |
 | RO230-RO233 | surroundings: configuration that GitOps may prune, a candidate in the way, another plan, the router |

@@ -22,6 +22,7 @@ from rollout.plan.kinds import (
     VIRTUAL_SERVICE,
     Kind,
 )
+from rollout.ports.router import Read
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +83,24 @@ async def routes(subject: Subject) -> Sequence[Finding]:
     for read in router.reads(program.backends):
         if not await subject.world.cluster.serves(read.kind):
             continue
-        found += await _missing(subject, (Need("read routes", read.kind, ("list",)),), read.namespace)
+        found += await _unreadable(subject, read)
         if read.kind in _WRITTEN:
             need = Need("split the traffic", read.kind, ("create", "patch", "delete"))
             found += await _missing(subject, (need,))
     return found
+
+
+async def _unreadable(subject: Subject, read: Read) -> list[Finding]:
+    """Reading the plan's own namespace is enough to split; what others would hide is then not seen."""
+    needs = (Need("read routes", read.kind, ("list",)),)
+    everywhere = await _missing(subject, needs, read.namespace)
+    if not everywhere or read.namespace:
+        return everywhere
+    at_home = await _missing(subject, needs)
+    blind = "rules of other namespaces that hide the split cannot be seen"
+    return at_home or [
+        replace(f, code="RO205", level=Level.WARNING, message=f"{f.message}; {blind}") for f in everywhere
+    ]
 
 
 async def _missing(subject: Subject, needs: Iterable[Need], namespace: str | None = None) -> list[Finding]:

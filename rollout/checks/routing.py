@@ -6,10 +6,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from rollout.checks.subject import Checker, Subject
-from rollout.errors import Unsupported
-from rollout.plan.base import Json
+from rollout.observe.observer import read_routes
 from rollout.plan.finding import Finding, Level
-from rollout.plan.kinds import Kind
 
 
 async def installed(subject: Subject) -> Sequence[Finding]:
@@ -34,16 +32,8 @@ async def routes(subject: Subject) -> Sequence[Finding]:
     """What the router itself finds."""
     if subject.program is None:
         return []
-    router = subject.world.routers[subject.program.settings.router]
-    objects: dict[Kind, Sequence[Json]] = {}
-    for read in router.reads(subject.program.backends):
-        try:
-            objects[read.kind] = await subject.world.cluster.list(read.kind, read.namespace)
-        except Unsupported:
-            if not read.optional:
-                raise
-            objects[read.kind] = []
-    return router.findings(subject.program.backends, objects)
+    router, backends = subject.world.routers[subject.program.settings.router], subject.program.backends
+    return router.findings(backends, await read_routes(subject.world, router, backends))
 
 
 CHECKERS: Final = (

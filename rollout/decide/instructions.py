@@ -91,12 +91,22 @@ def in_place(run: RunSpec, state: State, seen: Seen, now: float) -> Decision | N
         if not ours_pending:
             text = f"{view.drift or 'a route was changed'}; put back to {state.weight:g} %"
             state = note(state, now, Reason.DRIFT, text, warning=True)
-        return Decision(replace(state, routed=None), (Steer(state.weight),), MOMENT)
+        return _put(run, replace(state, routed=None), seen, now)
     text = f"{view.drift or 'a route was changed'}; asked were {state.weight:g} %"
     if run.program.settings.drift == "hold":
         return block(state, now, Reason.DRIFT, text)
     already = any(n.reason == Reason.DRIFT and n.message == text for n in state.notes)
     return None if already else Decision(note(state, now, Reason.DRIFT, text, warning=True))
+
+
+def _put(run: RunSpec, state: State, seen: Seen, now: float) -> Decision:
+    """Write the routes. What they will name comes first, alone: a proxy that learns of both at once answers 503."""
+    if seen.route.where == "home" and run.program.workload:
+        if not seen.route.leftovers:
+            state = replace(state, settled=now + run.program.settings.settle)
+        elif until(state.settled or 0.0, now) > 0:
+            return wait(state, "subsets are settling", until(state.settled or 0.0, now))
+    return Decision(state, (Steer(state.weight),), MOMENT)
 
 
 def _settling(state: State, now: float) -> Decision | None:

@@ -11,16 +11,16 @@ from dataclasses import dataclass, field
 
 from rollout.decide.gates import due
 from rollout.decide.seen import CandidateView, Order, Route, Sample, Seen, Workload
-from rollout.errors import Unsupported
+from rollout.errors import Forbidden, Unsupported
 from rollout.observe import candidate as candidates
 from rollout.observe import orders, workload
 from rollout.plan.base import RUN_LABEL, Json
 from rollout.plan.finding import Finding
-from rollout.plan.kinds import CANARY_PLAN, DEPLOYMENT, PLAN_DECISION, POD, REPLICASET, Kind, Ref
-from rollout.plan.program import CountGate, Gate
+from rollout.plan.kinds import CANARY_PLAN, DEPLOYMENT, PLAN_DECISION, POD, REPLICASET, Ref
+from rollout.plan.program import Backends, CountGate, Gate
 from rollout.plan.run import RunSpec, State
 from rollout.ports.metrics import Ask, CountAsk, Reading, ScalarAsk
-from rollout.ports.router import Objects, Router
+from rollout.ports.router import Objects, Read, Router
 from rollout.ports.world import World
 
 
@@ -41,7 +41,7 @@ async def observe(world: World, run: Ref, uid: str, spec: RunSpec, state: State,
     plan = await world.cluster.get(Ref(CANARY_PLAN, namespace, spec.plan))
     decisions = await world.cluster.list(PLAN_DECISION, namespace)
     router = world.routers[spec.program.settings.router]
-    routes = await read_routes(world, router, spec)
+    routes = await read_routes(world, router, spec.program.backends)
     deployment, sets, target = await read_target(world, namespace, spec.program.workload)
     candidate, view = await _read_candidate(world, run, uid, spec)
     view_of_routes = router.view(spec.program.backends, routes)
@@ -67,17 +67,25 @@ def _fresh(found: tuple[Order, ...], state: State) -> tuple[Order, ...]:
     return tuple(o for o in found if o.uid not in state.decisions)
 
 
-async def read_routes(world: World, router: Router, spec: RunSpec) -> Objects:
-    """The objects that the run's router asks for."""
-    objects: dict[Kind, Sequence[Json]] = {}
-    for read in router.reads(spec.program.backends):
-        try:
-            objects[read.kind] = await world.cluster.list(read.kind, read.namespace)
-        except Unsupported:
-            if not read.optional:
-                raise
-            objects[read.kind] = []
-    return objects
+async def read_routes(world: World, router: Router, backends: Backends) -> Objects:
+    """The objects that a router asks for.
+
+    Who may not read all namespaces gets those of the plan's own: enough to split, not to see what others would hide.
+    """
+    return {read.kind: await _routes(world, read, backends.namespace) for read in router.reads(backends)}
+
+
+async def _routes(world: World, read: Read, home: str) -> Sequence[Json]:
+    try:
+        return await world.cluster.list(read.kind, read.namespace)
+    except Unsupported:
+        if not read.optional:
+            raise
+        return []
+    except Forbidden:
+        if read.namespace:
+            raise
+        return await world.cluster.list(read.kind, home)
 
 
 async def read_target(world: World, namespace: str, name: str) -> tuple[Json | None, list[Json], Workload | None]:

@@ -61,6 +61,8 @@ class Change:
     """Always there for patch and delete."""
     entry: Entry | None = None
     foreground: bool = False
+    groundwork: bool = False
+    """Routes will name it: it is written alone, and let settle, before they do."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from rollout.controller.foreground import Foreground
 from rollout.controller.view import RunView
 from rollout.decide.reason import Reason
 from rollout.plan.base import Json
-from rollout.plan.kinds import DEPLOYMENT, VIRTUAL_SERVICE, Ref
+from rollout.plan.kinds import DEPLOYMENT, DESTINATION_RULE, VIRTUAL_SERVICE, Ref
 from rollout.plan.run import Phase
 from tests.kit.sim import VS, Sim, plan
 
@@ -127,3 +127,12 @@ async def test_a_traffic_only_plan_that_fails_gives_the_owners_route_back() -> N
     view = await engine.drive("shop", view.name, lambda _: None)
     assert view.state.phase is Phase.ROLLED_BACK, view.state.message
     assert sim.memory.get(VIRTUAL_SERVICE, "web")["spec"] == before
+
+
+async def test_a_person_with_rights_in_one_namespace_only_can_roll_out_there() -> None:
+    sim = Sim(own_routes=True)
+    for kind in (VIRTUAL_SERVICE, DESTINATION_RULE):
+        sim.memory.cluster.deny("list", kind, "")
+    view = await sim.run(sim.engine())
+    assert view.state.phase is Phase.SUCCEEDED
+    assert sim.at_rest(promoted=True) == []

@@ -244,6 +244,13 @@ async def test_missing_rights_are_named(shop: Simulation, verb: str, kind: Kind)
     assert kind.plural.partition("/")[0] in finding.message
 
 
+async def test_a_person_of_one_namespace_can_split_there_and_is_told_what_stays_unseen(shop: Simulation) -> None:
+    shop.cluster.deny("list", VIRTUAL_SERVICE, "")
+    finding = (await found(shop))["RO205"]
+    assert finding.level is Level.WARNING
+    assert "cannot be seen" in finding.message
+
+
 @pytest.mark.parametrize(("mode", "code"), [("policy", "RO210"), ("paused", "RO212"), ("auto", "RO212")])
 async def test_hold_modes_without_the_policy(mode: str, code: str) -> None:
     simulation = Simulation(hold_policy=False)

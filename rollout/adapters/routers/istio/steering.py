@@ -80,12 +80,14 @@ def _subsets(backends: Backends, objects: Objects, found: Sequence[Routing], own
     spec = wanted_spec(backends, objects, found)
     if rule is None:
         what = f"{title(ref, backends)}: subsets for stable and {_candidate_name(backends)}"
-        return [Change("create", ref, what, _body(ref, spec, owner), entry=_entry("subsets", ref, what))]
+        line = _entry("subsets", ref, what)
+        return [Change("create", ref, what, _body(ref, spec, owner), entry=line, groundwork=True)]
     _refuse_foreign(rule, backends, owner, ref)
     if rule["spec"] == spec:
         return []
     ops = [{"op": "test", "path": "/spec", "value": rule["spec"]}, {"op": "replace", "path": "/spec", "value": spec}]
-    return [Change("patch", ref, f"{title(ref, backends)}: subsets brought up to date", ops, guard_of(rule))]
+    told = f"{title(ref, backends)}: subsets brought up to date"
+    return [Change("patch", ref, told, ops, guard_of(rule), groundwork=True)]
 
 
 def _refuse_foreign(obj: Json, backends: Backends, owner: Mapping[str, Any], ref: Ref) -> None:
