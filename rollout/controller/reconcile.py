@@ -7,6 +7,7 @@ the next turn reads everything again.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
 
 from rollout.act.changes import Acting, changes
 from rollout.act.perform import perform
@@ -19,7 +20,11 @@ from rollout.decide.turn import Decision, block
 from rollout.errors import Retry, Terminal
 from rollout.observe.observer import Observation, observe
 from rollout.plan.kinds import Ref
+from rollout.plan.run import State
 from rollout.ports.world import World
+
+REFUSED_AGAIN: Final = 5.0
+"""Seconds until what was refused is tried again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,30 +54,32 @@ class Reconciler:
         self.records[ref] = record
         now = world.clock.now()
         before = record.state
-        seen = await observe(world, ref, record.uid, record.spec, before, now)
-        decision = decide(record.spec, before, seen.seen, now)
+        seen, wake = None, REFUSED_AGAIN
         try:
+            seen = await observe(world, ref, record.uid, record.spec, before, now)
+            decision = decide(record.spec, before, seen.seen, now)
             wake = await self._do(record, decision, seen)
         except Retry:
             await report(world, record, before)
             raise
+        except Terminal as error:
+            await record.keep(_refused(record.state, error, now))
         await report(world, record, before)
-        view = RunView(ref.namespace, ref.name, record.uid, record.spec, record.state, now, seen.seen)
+        view = RunView(ref.namespace, ref.name, record.uid, record.spec, record.state, now, seen.seen if seen else None)
         return Turn(view, wake)
 
     async def _do(self, record: Record, decision: Decision, seen: Observation) -> float:
-        """Remember, then do. A refused write is a reason to wait and to say so, not to leave."""
+        """Remember, then do."""
         router = self.world.routers[record.spec.program.settings.router]
         acting = Acting(record.ref, record.uid, record.spec, router, seen)
         state = decision.state
-        try:
-            for action in decision.actions:
-                todo = changes(acting, action, state.journal)
-                state = await perform(self.world.cluster, todo, state, record.ensure)
-            await record.keep(state)
-        except Terminal as error:
-            text = f"{error} {error.hint}".strip()
-            blocked = block(record.state, self.world.clock.now(), Reason.WRITE_REFUSED, text, 5.0)
-            await record.keep(blocked.state)
-            return blocked.wake
+        for action in decision.actions:
+            todo = changes(acting, action, state.journal)
+            state = await perform(self.world.cluster, todo, state, record.ensure)
+        await record.keep(state)
         return decision.wake
+
+
+def _refused(state: State, error: Terminal, now: float) -> State:
+    """A refused read or write is a reason to wait and to say so, not to leave the run where it is in silence."""
+    return block(state, now, Reason.REFUSED, f"{error} {error.hint}".strip()).state

@@ -9,7 +9,7 @@ from rollout.controller.foreground import Foreground
 from rollout.controller.view import RunView
 from rollout.decide.reason import Reason
 from rollout.plan.base import Json
-from rollout.plan.kinds import DEPLOYMENT, DESTINATION_RULE, VIRTUAL_SERVICE, Ref
+from rollout.plan.kinds import DEPLOYMENT, DESTINATION_RULE, POD, VIRTUAL_SERVICE, Kind, Ref
 from rollout.plan.run import Phase
 from tests.kit.sim import VS, Sim, plan
 
@@ -135,4 +135,23 @@ async def test_a_person_with_rights_in_one_namespace_only_can_roll_out_there() -
         sim.memory.cluster.deny("list", kind, "")
     view = await sim.run(sim.engine())
     assert view.state.phase is Phase.SUCCEEDED
+    assert sim.at_rest(promoted=True) == []
+
+
+@pytest.mark.parametrize(("verb", "kind"), [("list", POD), ("patch", VIRTUAL_SERVICE), ("create", DEPLOYMENT)])
+async def test_a_right_that_goes_away_in_mid_run_is_said_and_waited_for(verb: str, kind: Kind) -> None:
+    sim = Sim(own_routes=True)
+    said: set[str] = set()
+
+    def take_away(view: RunView) -> None:
+        second = view.now - view.state.started
+        (sim.memory.cluster.deny if 1 <= second < 40 else sim.memory.cluster.permit)(verb, kind)
+        if view.state.reason == Reason.REFUSED:
+            said.add(view.state.message)
+
+    engine = sim.engine()
+    view = await start(sim, engine)
+    view = await engine.drive("shop", view.name, take_away)
+    assert view.state.phase is Phase.SUCCEEDED
+    assert any(verb in text and kind.plural in text for text in said)
     assert sim.at_rest(promoted=True) == []
