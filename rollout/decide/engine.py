@@ -36,7 +36,7 @@ def decide(run: RunSpec, state: State, seen: Seen, now: float) -> Decision:
     if turn is not None:
         return turn
     if state.suspicion:
-        state = replace(state, suspicion="")
+        state = replace(state, suspicion=())
     match state.phase:
         case Phase.PENDING:
             return _begin(run, state, seen, now)

@@ -14,14 +14,16 @@ from rollout.decide.seen import Seen, Workload
 from rollout.decide.turn import Decision, go_home
 from rollout.plan.run import Phase, RunSpec, State
 
+SIGHTINGS: Final = 3
+"""So often in a row must be seen what would end a run: a read may show the past."""
 CONFIRM: Final = 0.5
-"""Seconds until a second look at what would end a run: one read may show the past."""
+"""Seconds between these looks."""
 
 
 def interrupt(run: RunSpec, state: State, seen: Seen, now: float) -> Decision | None:
     """Where an outside event sends the run; None when nothing of the kind happened.
 
-    What ends a run must be seen twice.  A lost pin is the exception: there the plain Service must take over at once.
+    What ends a run must be seen three times; but for a lost pin, where the plain Service must take over at once.
     """
     if state.committed:
         return None
@@ -29,9 +31,13 @@ def interrupt(run: RunSpec, state: State, seen: Seen, now: float) -> Decision | 
     if lost is not None or state.phase is Phase.ROLLING_BACK:
         return lost
     found = _plan(state, seen, now) or _target(run, state, seen.workload, now)
-    if found is None or state.suspicion == found.state.reason:
+    if found is None:
+        return None
+    suspicion = (*state.suspicion, found.state.reason)
+    if suspicion == (found.state.reason,) * SIGHTINGS:
         return found
-    return Decision(replace(state, suspicion=found.state.reason), wake=CONFIRM)
+    same = all(reason == found.state.reason for reason in state.suspicion)
+    return Decision(replace(state, suspicion=suspicion if same else suspicion[-1:]), wake=CONFIRM)
 
 
 def _plan(state: State, seen: Seen, now: float) -> Decision | None:

@@ -145,8 +145,8 @@ class State:
     reason: str = ""
     message: str = ""
     holding: Holding | None = None
-    suspicion: str = ""
-    """The reason to end the run that was seen once, and must be seen again to count."""
+    suspicion: tuple[str, ...] = ()
+    """The reason to end the run, once for each time in a row that it was seen; it must be seen thrice to count."""
     approved: bool = False
     """A person, or the approval's own rule, let this step pass."""
     full: bool = False

@@ -68,6 +68,15 @@ def test_the_route_is_pinned_before_the_candidate_exists() -> None:
     assert turn.actions == (Steer(0.0),)
 
 
+def test_no_route_names_the_subsets_before_every_proxy_knows_them() -> None:
+    """A proxy that learns of a subset and of the route to it at the same moment answers 503 for a moment."""
+    first = decide(RUN, progressing(), seen(), 101.0)
+    known = seen(route=Route("home", leftovers=True))
+    early = decide(RUN, first.state, known, 102.0)
+    assert (early.actions, early.wake) == ((), 1.0)
+    assert decide(RUN, early.state, known, 103.0).actions == (Steer(0.0),)
+
+
 def test_the_candidate_is_sized_for_its_weight() -> None:
     state = progressing(routed=0.0)
     world = steered(0.0, candidate=None, workload=workload(desired=10))
@@ -174,7 +183,8 @@ def test_what_happens_outside_sends_the_run_home(changes: dict[str, object], rea
 
 
 def ended(state: State, **changes: object) -> State:
-    """What ends a run must be seen twice."""
+    """What ends a run must be seen thrice; here it was seen twice."""
+    state = decide(RUN, state, steered(10.0, **changes), 110.5).state
     return decide(RUN, state, steered(10.0, **changes), 111.0).state
 
 
