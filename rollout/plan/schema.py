@@ -151,7 +151,6 @@ def _canary_plan() -> Definition:
             Column("READY", '.status.conditions[?(@.type=="Ready")].status'),
             _AGE,
             Column("REASON", ".status.reason", wide=True),
-            Column("NEXT", ".status.next", wide=True),
             Column("RUN", ".status.run", wide=True),
         ),
         status=structural(PlanStatus.model_json_schema(by_alias=True), defaults=False),

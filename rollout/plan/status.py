@@ -57,8 +57,6 @@ class PlanStatus(Model):
     """Why it is in this phase, as one word for programs."""
     message: str | None = None
     """Why it is in this phase, as a sentence for people."""
-    next: str | None = None
-    """What happens next, or what a person should do."""
     conditions: Conditions = ()
     """`Ready`, `Reconciling` and `Stalled`, as kstatus reads them."""
 

@@ -224,7 +224,7 @@ def test_kubectl_shows_and_waits_for_a_plan(apiserver: ApiServer, namespace: str
     apiserver.kubectl("replace", "--subresource=status", "--validate=strict", "-f", "-", stdin=json.dumps(stored))
     apiserver.kubectl("wait", "--for=condition=Ready", "--timeout=5s", "cplan/crd-test", "-n", namespace)
     wide = apiserver.kubectl("get", "cplan", "-n", namespace, "crd-test", "-o", "wide").split("\n")
-    columns = ["STRATEGY", "PHASE", "STEP", "WEIGHT", "READY", "AGE", "REASON", "NEXT", "RUN"]
+    columns = ["STRATEGY", "PHASE", "STEP", "WEIGHT", "READY", "AGE", "REASON", "RUN"]
     assert wide[0].split() == ["NAME", *columns]
     assert wide[1].split()[:6] == ["crd-test", "canary", "Succeeded", "6/6", "0", "True"]
     assert "canaryplan.meshrollout.dev/crd-test" in apiserver.kubectl("get", "rollout-mesh", "-n", namespace)
