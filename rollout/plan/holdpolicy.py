@@ -4,10 +4,11 @@ It pauses the Deployment in the very write that changes its pod template, and ke
 replace without our metadata, `kubectl rollout resume` and a dropped label.  Only a release frees it: a new value of
 the release annotation, by somebody whom RBAC allows the verb `release` on canaryplans.
 
-Three rules that are easy to get wrong: the conditions sit in the mutation and not in matchConditions (a policy that
-did not match is not invoked again after another webhook edits the template); a created Deployment always starts
-(first installation and restore from backup must not end without pods); a pause or a restart by the user, without
-another change of the template, is the user's own.
+Four rules that are easy to get wrong: the conditions sit in the mutation and not in matchConditions (a policy that
+did not match is not invoked again after another webhook edits the template); a created Deployment always starts and
+is not marked (first installation and restore from a backup must not end without pods); a pause or a restart by the
+user, without another change of the template, is the user's own; a mark without a change is taken back (a webhook has
+put back what a re-apply had left out, or somebody forged it).
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ def _variables() -> list[Json]:
             f"variables.oldNotes.all(k, k == '{_RESTART}' || k in variables.newNotes)",
         },
         {"name": "wasHeld", "expression": f"{note.format('oldObject', 'false', HELD)} == 'true'"},
+        {"name": "marked", "expression": f"object.metadata.?annotations[?'{HELD}'].orValue('') == 'true'"},
         {
             "name": "label",
             "expression": f"oldObject == null ? '' : oldObject.metadata.?labels[?'{HOLD_LABEL}'].orValue('')",
@@ -56,12 +58,17 @@ def _variables() -> list[Json]:
 
 def _mutation() -> str:
     label = f"{{'{HOLD_LABEL}': variables.label != '' ? variables.label : object.metadata.labels['{HOLD_LABEL}']}}"
+    mark = f"annotations: {{{{'{HELD}': '{{}}'}}}}".format
     return (
-        "oldObject == null ? Object{spec: Object.spec{paused: false}} : "
+        "oldObject == null ? (variables.marked ? "
+        f"Object{{metadata: Object.metadata{{{mark('false')}}}, spec: Object.spec{{paused: false}}}} : "
+        "Object{spec: Object.spec{paused: false}}) : "
         "variables.released ? Object{} : "
         "(!variables.sameTemplate || variables.wasHeld) ? "
-        f"Object{{metadata: Object.metadata{{labels: {label}, annotations: {{'{HELD}': 'true'}}}}, "
-        "spec: Object.spec{paused: true}} : "
+        f"Object{{metadata: Object.metadata{{labels: {label}, {mark('true')}}}, spec: Object.spec{{paused: true}}}} : "
+        "variables.marked ? "
+        f"Object{{metadata: Object.metadata{{labels: {label}, {mark('false')}}}, "
+        "spec: Object.spec{paused: oldObject.spec.?paused.orValue(false)}} : "
         f"variables.label != '' ? Object{{metadata: Object.metadata{{labels: {{'{HOLD_LABEL}': variables.label}}}}}} : "
         "Object{}"
     )

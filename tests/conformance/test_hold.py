@@ -33,6 +33,8 @@ def some_edit(luck: random.Random, number: int) -> list[Json]:
         [add(f"release-{number}", *note, RELEASE), resume],
         [add(f"release-{number}", *note, RELEASE), resume, add("false", *note, HELD)],
         [add("false", *note, HELD)],
+        [add("true", *note, HELD)],
+        [add("true", *note, HELD), add(True, "spec", "paused")],
         [add({"mine": str(number)}, *note)],
         [add({"mine": str(number)}, "metadata", "labels")],
         [add({HOLD_LABEL: f"plan-{number % 2}"}, "metadata", "labels")],

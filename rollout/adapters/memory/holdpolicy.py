@@ -4,6 +4,7 @@
   held one, drops the mark or drops the label, except by a release.
 - A release is a new, non-empty value of the release annotation, by someone who has the verb `release` on CanaryPlans.
 - Pausing without a template change stays the user's own; a restart is let through; a created Deployment starts.
+- A mark without a changed template is taken back, and with it the pause that came in the same write.
 """
 
 from __future__ import annotations
@@ -26,8 +27,11 @@ def hold(review: Review) -> Json:
     old, new = review.old, review.new
     if new["kind"] != "Deployment" or not (_labelled(new) or (old is not None and _labelled(old))):
         return new
+    marked = _notes(new).get(HELD) == "true"
     if old is None:
         new["spec"]["paused"] = False
+        if marked:
+            _put(new, "annotations", HELD, "false")
         return new
     if _released(review):
         return new
@@ -37,6 +41,10 @@ def hold(review: Review) -> Json:
         _put(new, "annotations", HELD, "true")
         _put(new, "labels", HOLD_LABEL, label)
         new["spec"]["paused"] = True
+    elif marked:
+        _put(new, "annotations", HELD, "false")
+        _put(new, "labels", HOLD_LABEL, label)
+        new["spec"]["paused"] = old["spec"].get("paused", False)
     elif _labels(old).get(HOLD_LABEL):
         _put(new, "labels", HOLD_LABEL, label)
     return new
