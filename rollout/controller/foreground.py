@@ -39,6 +39,7 @@ from rollout.ports.cluster import guard_of
 from rollout.ports.world import World
 
 OnTurn = Callable[[RunView], None]
+Until = Callable[[RunView], bool]
 LOOK: Final = 1.0
 """Seconds between two turns at most: orders, drift and dying pods must not wait for the next gate."""
 PATIENCE: Final = 10.0
@@ -98,9 +99,7 @@ class Foreground:
             return None
         return latest
 
-    async def drive(
-        self, namespace: str, run: str, on_turn: OnTurn, *, until: Callable[[RunView], bool] | None = None
-    ) -> RunView:
+    async def drive(self, namespace: str, run: str, on_turn: OnTurn, *, until: Until | None = None) -> RunView:
         """Take turns until the run has ended, is held, or `until` says so.
 
         While another engine drives the run, follow it; when that one dies, its lease expires and we go on.
@@ -109,23 +108,30 @@ class Foreground:
         lease = RunLease(self.world, namespace, run, self._view(await self._get(ref)).uid)
         while True:
             try:
-                await lease.hold()
-                turn = await self.reconciler.turn(ref)
-                if turn.view.state.phase.ended:
-                    await lease.release()
-                    await self.settle(turn.view)
-            except DrivenElsewhere:
-                turn = Turn(self._view(await self._get(ref)), LOOK)
+                turn, done = await self._next(lease, ref, until)
             except Retry as error:
                 await self.world.clock.sleep(min(max(error.after, 0.2), PATIENCE))
                 continue
             on_turn(turn.view)
-            if turn.view.state.phase.ended:
-                return turn.view
-            if turn.view.state.phase is Phase.HELD or (until is not None and until(turn.view)):
-                await lease.release()
+            if done:
                 return turn.view
             await self.world.clock.sleep(min(turn.wake, LOOK))
+
+    async def _next(self, lease: RunLease, ref: Ref, until: Until | None) -> tuple[Turn, bool]:
+        """Take or watch one turn; whether it was the last one."""
+        driven = True
+        try:
+            await lease.hold()
+            turn = await self.reconciler.turn(ref)
+        except DrivenElsewhere:
+            turn, driven = Turn(self._view(await self._get(ref)), LOOK), False
+        phase = turn.view.state.phase
+        done = phase.ended or phase is Phase.HELD or (until is not None and until(turn.view))
+        if done:
+            await lease.release()
+        if phase.ended and driven:
+            await self.settle(turn.view)
+        return turn, done
 
     async def go_home(self, namespace: str, run: str, on_turn: OnTurn) -> RunView:
         """Abort the run and drive it until nothing of it is left."""

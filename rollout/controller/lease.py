@@ -56,15 +56,22 @@ class RunLease:
             return
         found = await self.world.cluster.get(self.ref)
         try:
-            if found is None:
-                held = await self.world.cluster.create(self._object(now))
-            else:
-                held = await self._take(found, now)
-        except (AlreadyExists, Conflict) as error:
-            raise DrivenElsewhere(
-                f"another engine has just taken {self.run}", hint="follow it: rollout watch"
-            ) from error
+            held = await (self._create(now) if found is None else self._take(found, now))
+        except Conflict as error:
+            raise self._lost() from error
         self.renewed, self.ours = now, Guard(guard_of(held).uid)
+
+    async def _create(self, now: float) -> Json:
+        try:
+            return await self.world.cluster.create(self._object(now))
+        except AlreadyExists as error:
+            found = await self.world.cluster.get(self.ref)
+            if found is None or found["spec"].get("holderIdentity") != self.world.identity:
+                raise self._lost() from error
+            return found  # our own: the answer to an earlier try was lost
+
+    def _lost(self) -> DrivenElsewhere:
+        return DrivenElsewhere(f"another engine has just taken {self.run}", hint="follow it: rollout watch")
 
     async def _take(self, found: Json, now: float) -> Json:
         holder = found["spec"].get("holderIdentity", "")
@@ -75,13 +82,22 @@ class RunLease:
         return await self.world.cluster.patch(self.ref, ops, guard_of(found))
 
     async def release(self) -> None:
-        """Give it up: the object that we hold goes away."""
-        if self.ours is not None:
-            held, self.ours, self.renewed = self.ours, None, 0.0
-            try:
-                await self.world.cluster.delete(self.ref, held)
-            except (NotFound, Conflict):
-                return
+        """Give it up: the object that we hold goes away.
+
+        Raises:
+            Conflict: it is still there and still ours; try again.
+        """
+        if self.ours is None:
+            return
+        try:
+            await self.world.cluster.delete(self.ref, self.ours)
+        except Conflict:
+            found = await self.world.cluster.get(self.ref)
+            if found is None or guard_of(found).uid == self.ours.uid:
+                raise
+        except NotFound:
+            pass  # somebody was faster
+        self.ours, self.renewed = None, 0.0
 
     def _object(self, now: float) -> Json:
         owner = {"apiVersion": PLAN_RUN.api_version, "kind": PLAN_RUN.name, "name": self.run, "uid": self.uid}

@@ -196,7 +196,8 @@ def without_proof(program: Program) -> Program:
     steps = []
     for step in program.steps:
         if any(isinstance(i, Release) for i in step.instructions):
-            steps.append(replace(step, instructions=(Release("native"),)))
+            # no candidate serves beside it, and going back would be going where nobody wants to be
+            steps.append(replace(step, instructions=(Release("native"),), gates=(), on_failure="hold"))
         elif any(isinstance(i, Conclude) for i in step.instructions):
             steps.append(step)
     return replace(program, steps=tuple(steps))
