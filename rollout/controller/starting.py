@@ -13,6 +13,7 @@ from rollout.observe.templates import digest, images
 from rollout.observe.workload import full_size
 from rollout.plan.base import HELD, HOLD_LABEL, PLAN_LABEL, Json
 from rollout.plan.finding import Finding
+from rollout.plan.holdpolicy import MARKS
 from rollout.plan.kinds import CANARY_PLAN, DEPLOYMENT, METRIC_TEMPLATE, PLAN_RUN, Ref, ref_of
 from rollout.plan.objects import CanaryPlan
 from rollout.plan.parse import from_object
@@ -83,7 +84,8 @@ async def arm(world: World, plan: CanaryPlan, mode: str, wanted: Mapping[str, st
             f"Deployment/{name} in {namespace} does not exist", hint="create it, or correct spec.target.name"
         )
     notes = deployment["metadata"].get("annotations") or {}
-    rests = bool(deployment["spec"].get("paused")) and notes.get(HELD) != "true"
+    mark = notes.get(HELD)
+    rests = mark == "paused" or (bool(deployment["spec"].get("paused")) and mark not in MARKS)
     labels = deployment["metadata"].get("labels") or {}
     if mode == "policy" and HOLD_LABEL not in labels:
         ops: list[Json] = [] if labels else [{"op": "add", "path": "/metadata/labels", "value": {}}]

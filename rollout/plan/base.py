@@ -170,7 +170,7 @@ RUN_UID: Final = label("run-uid")
 HOLD_LABEL: Final = label("hold")
 """On a Deployment: hold every new revision until it is released (value: the plan's name)."""
 HELD: Final = label("held")
-"""Annotation, written by the hold policy: `true` while a new revision is being held."""
+"""Annotation, written by the hold policy while a new revision is being held; see `plan.holdpolicy.MARKS`."""
 RELEASE: Final = label("release")
 """Annotation: a new value, written by someone with the verb `release`, lets the held revision roll."""
 

@@ -19,6 +19,8 @@ from rollout.plan.base import GROUP, HELD, HOLD_LABEL, RELEASE, Json
 from rollout.plan.kinds import MUTATING_BINDING, MUTATING_POLICY
 
 NAME: Final = "rollout-hold"
+MARKS: Final = ("true", "paused")
+"""Values of the held mark. `paused`: its owner had paused it before, and shall find it paused again."""
 _RESTART: Final = "kubectl.kubernetes.io/restartedAt"
 
 
@@ -47,8 +49,14 @@ def _variables() -> list[Json]:
             "(k in variables.oldNotes && variables.oldNotes[k] == variables.newNotes[k])) && "
             f"variables.oldNotes.all(k, k == '{_RESTART}' || k in variables.newNotes)",
         },
-        {"name": "wasHeld", "expression": f"{note.format('oldObject', 'false', HELD)} == 'true'"},
-        {"name": "marked", "expression": f"object.metadata.?annotations[?'{HELD}'].orValue('') == 'true'"},
+        {"name": "oldMark", "expression": note.format("oldObject", "''", HELD)},
+        {"name": "wasHeld", "expression": f"variables.oldMark in {list(MARKS)}"},
+        {"name": "marked", "expression": f"object.metadata.?annotations[?'{HELD}'].orValue('') in {list(MARKS)}"},
+        {
+            "name": "mark",
+            "expression": "variables.wasHeld ? variables.oldMark : "
+            "oldObject != null && oldObject.spec.?paused.orValue(false) ? 'paused' : 'true'",
+        },
         {
             "name": "label",
             "expression": f"oldObject == null ? '' : oldObject.metadata.?labels[?'{HOLD_LABEL}'].orValue('')",
@@ -57,21 +65,25 @@ def _variables() -> list[Json]:
 
 
 def _mutation() -> str:
-    label = f"{{'{HOLD_LABEL}': variables.label != '' ? variables.label : object.metadata.labels['{HOLD_LABEL}']}}"
-    mark = f"annotations: {{{{'{HELD}': '{{}}'}}}}".format
-    return (
-        "oldObject == null ? (variables.marked ? "
-        f"Object{{metadata: Object.metadata{{{mark('false')}}}, spec: Object.spec{{paused: false}}}} : "
-        "Object{spec: Object.spec{paused: false}}) : "
-        "variables.released ? Object{} : "
-        "(!variables.sameTemplate || variables.wasHeld) ? "
-        f"Object{{metadata: Object.metadata{{labels: {label}, {mark('true')}}}, spec: Object.spec{{paused: true}}}} : "
-        "variables.marked ? "
-        f"Object{{metadata: Object.metadata{{labels: {label}, {mark('false')}}}, "
-        "spec: Object.spec{paused: oldObject.spec.?paused.orValue(false)}} : "
-        f"variables.label != '' ? Object{{metadata: Object.metadata{{labels: {{'{HOLD_LABEL}': variables.label}}}}}} : "
-        "Object{}"
+    """The first case that fits, in the order of their weight."""
+    label = f"'{HOLD_LABEL}': variables.label != '' ? variables.label : object.metadata.labels['{HOLD_LABEL}']"
+    old_pause = "oldObject.spec.?paused.orValue(false)"
+    cases = (
+        ("oldObject == null && variables.marked", _write("'false'", "", "false")),
+        ("oldObject == null", "Object{spec: Object.spec{paused: false}}"),
+        ("variables.released", "Object{}"),
+        ("!variables.sameTemplate || variables.wasHeld", _write("variables.mark", label, "true")),
+        ("variables.marked", _write("'false'", label, old_pause)),
+        ("variables.label != ''", f"Object{{metadata: Object.metadata{{labels: {{{label}}}}}}}"),
     )
+    return "".join(f"({when}) ? {what} : " for when, what in cases) + "Object{}"
+
+
+def _write(mark: str, label: str, paused: str) -> str:
+    """What to write over an object: the held mark, the label unless empty, and whether it is paused."""
+    labels = f", labels: {{{label}}}" if label else ""
+    metadata = f"Object.metadata{{annotations: {{'{HELD}': {mark}}}{labels}}}"
+    return f"Object{{metadata: {metadata}, spec: Object.spec{{paused: {paused}}}}}"
 
 
 def documents() -> list[Json]:

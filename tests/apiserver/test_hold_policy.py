@@ -18,7 +18,7 @@ import pytest
 from rollout.act.release import freeze_ops, pause_ops, release_ops
 from rollout.observe.templates import digest
 from rollout.plan.base import HELD, HOLD_LABEL, RELEASE, Json
-from rollout.plan.holdpolicy import documents
+from rollout.plan.holdpolicy import MARKS, documents
 from tests.kit.apiserver import ApiServer
 
 pytestmark = pytest.mark.apiserver
@@ -123,13 +123,13 @@ class Web:
         """Held as a whole: paused, marked, labelled, and no ReplicaSet of what it asks for."""
         obj = self.get()
         notes, labels = obj["metadata"].get("annotations", {}), obj["metadata"].get("labels", {})
-        marked = notes.get(HELD) == "true"
+        marked = notes.get(HELD) in MARKS
         assert not marked or labels.get(HOLD_LABEL) == "web"
         assert not marked or digest(obj["spec"]["template"]) not in {digest(s["spec"]["template"]) for s in self.sets()}
         return marked and bool(obj["spec"].get("paused"))
 
     def marked(self) -> bool:
-        return bool(self.get()["metadata"].get("annotations", {}).get(HELD) == "true")
+        return self.get()["metadata"].get("annotations", {}).get(HELD) in MARKS
 
     def paused(self) -> bool:
         return bool(self.get()["spec"].get("paused"))
@@ -178,6 +178,14 @@ def test_a_pause_by_the_user_is_his_own(web: Web) -> None:
     assert (web.paused(), web.marked()) == (True, False)
     web.kubectl("rollout", "resume", "deployment/web")
     assert (web.paused(), web.marked()) == (False, False)
+
+
+def test_the_mark_remembers_a_pause_by_the_user(web: Web) -> None:
+    web.started().kubectl("rollout", "pause", "deployment/web")
+    for image in ("v2", "v3"):
+        web.apply(manifest(image))
+        assert web.held()
+        assert web.get()["metadata"]["annotations"][HELD] == "paused"
 
 
 def test_a_restart_rolls(web: Web) -> None:

@@ -15,7 +15,7 @@ from rollout.adapters.memory.apiserver import ApiServer, Review
 from rollout.adapters.memory.objects import Objects
 from rollout.adapters.memory.store import MemoryCluster
 from rollout.plan.base import HELD, HOLD_LABEL, RELEASE, Json
-from rollout.plan.holdpolicy import NAME, documents
+from rollout.plan.holdpolicy import MARKS, NAME, documents
 from rollout.plan.kinds import CANARY_PLAN, MUTATING_BINDING, MUTATING_POLICY, Ref, ref_of
 
 _RESTARTED: Final = "kubectl.kubernetes.io/restartedAt"
@@ -27,7 +27,7 @@ def hold(review: Review) -> Json:
     old, new = review.old, review.new
     if new["kind"] != "Deployment" or not (_labelled(new) or (old is not None and _labelled(old))):
         return new
-    marked = _notes(new).get(HELD) == "true"
+    marked = _notes(new).get(HELD) in MARKS
     if old is None:
         new["spec"]["paused"] = False
         if marked:
@@ -36,9 +36,10 @@ def hold(review: Review) -> Json:
     if _released(review):
         return new
     label = _labels(old).get(HOLD_LABEL) or _labels(new).get(HOLD_LABEL, "")
-    was_held = _notes(old).get(HELD) == "true"
+    was_held = _notes(old).get(HELD) in MARKS
+    mark = _notes(old)[HELD] if was_held else "paused" if old["spec"].get("paused") else "true"
     if was_held or not same_template(old, new):
-        _put(new, "annotations", HELD, "true")
+        _put(new, "annotations", HELD, mark)
         _put(new, "labels", HOLD_LABEL, label)
         new["spec"]["paused"] = True
     elif marked:
