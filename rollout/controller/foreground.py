@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -207,7 +208,8 @@ class Foreground:
 
         An engine that was killed after its last turn leaves this undone; the next start does it.
         """
-        await self.reconciler.turn(Ref(PLAN_RUN, view.namespace, view.name))
+        with suppress(NotFound):  # its plan was deleted: without its finalizer the run goes, too
+            await self.reconciler.turn(Ref(PLAN_RUN, view.namespace, view.name))
         ref = Ref(LEASE, view.namespace, view.name)
         lease = await self.world.cluster.get(ref)
         if lease is not None:
