@@ -82,7 +82,7 @@ def _shift(weight: float, *, with_workload: bool) -> tuple[Instruction, ...]:
 
 
 def _ending(spec: CanarySpec, planned: tuple[PlannedStep, ...], scope: Scope) -> list[Step]:
-    """From the last weight to the end. Only going on makes sense once the Deployment is released: so failures hold."""
+    """From the last weight to the end. With all traffic on the candidate, a roll that fails hurts nobody: it holds."""
     weights = [step.weight for step in planned if step.weight is not None]
     full = [] if weights and weights[-1] == 100 else [_full(spec, scope)]
     deadline = seconds(spec.promotion.deadline)
@@ -94,9 +94,21 @@ def _ending(spec: CanarySpec, planned: tuple[PlannedStep, ...], scope: Scope) ->
         case "shift":
             return [*full, Step("release", (Release("shift"),), deadline=deadline, on_failure="hold"), conclude]
         case "native":
-            return [Step("release", (Release("native"),), deadline=deadline, on_failure="hold"), conclude]
+            return [_native(spec, scope), conclude]
         case mode:
             assert_never(mode)
+
+
+def _native(spec: CanarySpec, scope: Scope) -> Step:
+    """The roll under the plain Service. It can be taken back, so it is watched: the candidate serves beside it."""
+    back = spec.analysis.on_failure == "rollback"
+    return Step(
+        name="release",
+        instructions=(Release("native"),),
+        gates=tuple(compile_gate(gate, scope) for gate in spec.analysis.gates) if back else (),
+        deadline=seconds(spec.promotion.deadline),
+        on_failure=spec.analysis.on_failure,
+    )
 
 
 def _full(spec: CanarySpec, scope: Scope) -> Step:

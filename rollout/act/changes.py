@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Literal, assert_never
 
 from rollout.act import candidate as candidates
-from rollout.act.release import freeze_ops, pause_ops, release_ops
-from rollout.decide.action import Action, Freeze, Rearm, ReleaseHold, Retire, Size, Steer, Sweep, Unroute
+from rollout.act.release import hold_again_ops, pause_ops, release_ops, take_back_ops
+from rollout.decide.action import Action, HoldAgain, Rearm, ReleaseHold, Retire, Size, Steer, Sweep, TakeBack, Unroute
 from rollout.observe.observer import Observation
+from rollout.observe.templates import digest
 from rollout.plan.base import RUN_LABEL, RUN_UID, Json
 from rollout.plan.kinds import DEPLOYMENT, Ref, ref_of
 from rollout.plan.run import Entry, RunSpec
@@ -52,7 +53,7 @@ def changes(acting: Acting, action: Action, journal: tuple[Entry, ...]) -> tuple
             return _size(acting, action.replicas)
         case Retire():
             return _retire(acting)
-        case ReleaseHold() | Rearm() | Freeze():
+        case ReleaseHold() | Rearm() | TakeBack() | HoldAgain():
             return _target(acting, action)
         case _:
             assert_never(action)
@@ -79,7 +80,7 @@ def _retire(acting: Acting) -> tuple[Change, ...]:
     return (Change("delete", ref, f"{ref} deleted", guard=guard_of(found), foreground=True),)
 
 
-def _target(acting: Acting, action: ReleaseHold | Rearm | Freeze) -> tuple[Change, ...]:
+def _target(acting: Acting, action: ReleaseHold | Rearm | TakeBack | HoldAgain) -> tuple[Change, ...]:
     """A write to the target Deployment. The token is new for each version of it, and the same for a repeated try."""
     target = acting.seen.deployment
     if target is None or target["metadata"]["uid"] != acting.spec.revision.workload_uid:
@@ -92,15 +93,21 @@ def _target(acting: Acting, action: ReleaseHold | Rearm | Freeze) -> tuple[Chang
         case ReleaseHold():
             entry = _entry("release", ref, "released", uid=guard.uid)
             return (Change("patch", ref, f"{ref} released", release_ops(target, token), guard, entry),)
-        case Freeze():
-            hash_ = acting.spec.revision.stable_hash
-            sets = acting.seen.replica_sets
-            old = next((s for s in sets if s["metadata"]["labels"].get("pod-template-hash") == hash_), None)
-            if old is None:
-                return ()
-            return (Change("patch", ref, f"{ref} back to {hash_}", freeze_ops(target, old, token), guard),)
+        case TakeBack():
+            stable = _asked(acting, acting.spec.revision.stable_digest)
+            ops = take_back_ops(target, stable, token) if stable else []
+            return (Change("patch", ref, f"{ref} rolls back", ops, guard),) if ops else ()
+        case HoldAgain():
+            tried = _asked(acting, acting.spec.revision.digest)
+            ops = hold_again_ops(target, tried) if tried else []
+            return (Change("patch", ref, f"{ref} holds what was tried", ops, guard),) if ops else ()
         case _:
             assert_never(action)
+
+
+def _asked(acting: Acting, wanted: str) -> Json | None:
+    """The ReplicaSet that keeps a template which the target has asked for."""
+    return next((rs for rs in acting.seen.replica_sets if digest(rs["spec"]["template"]) == wanted), None)
 
 
 def _entry(kind: Literal["candidate", "release"], ref: Ref, what: str, uid: str = "") -> Entry:

@@ -31,10 +31,25 @@ def pause_ops() -> list[Json]:
     return [{"op": "add", "path": "/spec/paused", "value": True}]
 
 
-def freeze_ops(deployment: Json, stable: Json, token: str) -> list[Json]:
-    """Write the stable ReplicaSet's template again and let it roll: the inverse of a native roll."""
-    template = {**stable["spec"]["template"]}
+def take_back_ops(deployment: Json, stable: Json, token: str) -> list[Json]:
+    """Write the stable ReplicaSet's template again and let it roll: the inverse of a release."""
+    return [_template_op(stable), *release_ops(deployment, token)]
+
+
+def hold_again_ops(deployment: Json, tried: Json) -> list[Json]:
+    """Write the tried ReplicaSet's template again, paused in the same write; marked, unless it rests paused anyway."""
+    ops = [_template_op(tried)]
+    if not deployment["spec"].get("paused"):
+        ops += pause_ops()
+        if not deployment["metadata"].get("annotations"):
+            ops.append({"op": "add", "path": "/metadata/annotations", "value": {}})
+        ops.append({"op": "add", "path": pointer("metadata", "annotations", HELD), "value": "true"})
+    return ops
+
+
+def _template_op(replica_set: Json) -> Json:
+    template = {**replica_set["spec"]["template"]}
     meta = {**(template.get("metadata") or {})}
     meta["labels"] = {k: v for k, v in (meta.get("labels") or {}).items() if k != "pod-template-hash"}
     template["metadata"] = meta
-    return [{"op": "replace", "path": "/spec/template", "value": template}, *release_ops(deployment, token)]
+    return {"op": "replace", "path": "/spec/template", "value": template}

@@ -40,8 +40,13 @@ class Sweep:
 
 
 @dataclass(frozen=True, slots=True)
-class Freeze:
-    """Take back a native roll: pause the Deployment and write the stable template again, with a release."""
+class TakeBack:
+    """Take back a release: write the stable template again, and let it roll."""
+
+
+@dataclass(frozen=True, slots=True)
+class HoldAgain:
+    """Write the template that was tried again, held: its owner still asks for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,4 +54,4 @@ class Rearm:
     """Pause the Deployment again, where it rests paused."""
 
 
-Action = Steer | Size | ReleaseHold | Unroute | Retire | Sweep | Freeze | Rearm
+Action = Steer | Size | ReleaseHold | Unroute | Retire | Sweep | TakeBack | HoldAgain | Rearm

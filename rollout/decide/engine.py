@@ -16,7 +16,7 @@ from typing import assert_never
 from rollout.decide.event import Event
 from rollout.decide.failing import failed
 from rollout.decide.instructions import approve, prepare, route
-from rollout.decide.interrupts import interrupt
+from rollout.decide.interrupts import LOST, interrupt
 from rollout.decide.orders import enter, obey
 from rollout.decide.promote import promote, release
 from rollout.decide.reason import Reason
@@ -41,7 +41,7 @@ def decide(run: RunSpec, state: State, seen: Seen, now: float) -> Decision:
         case Phase.PENDING:
             return _begin(run, state, seen, now)
         case Phase.ROLLING_BACK:
-            lost = state.reason in (Reason.PIN_LOST, Reason.BYPASSED)
+            lost = state.committed or state.reason in LOST
             return unwind(run, state, seen, now, routes_first=lost)
         case Phase.PROMOTING | Phase.HELD if state.committed:
             return promote(run, state, seen, now)
@@ -69,14 +69,19 @@ def _begin(run: RunSpec, state: State, seen: Seen, now: float) -> Decision:
         stable = work.by_hash(run.revision.stable_hash) if work else None
         if work is None or not work.held:
             return block(state, now, Reason.NOT_HELD, f"Deployment/{run.program.workload} holds no new revision")
-        if stable is None or stable.ready < max(1, work.desired):
-            ready = stable.ready if stable else 0
+        ready = stable.ready if stable else 0
+        if _tries(run) and ready < max(1, work.desired):
             return block(state, now, Reason.STABLE_NOT_READY, f"stable has {ready} of {work.desired} pods ready")
-        floor = stable.ready
+        floor = max(1, ready)
     state = replace(state, floor=floor, since=now)
     if state.phase is Phase.PENDING:
         return Decision(happen(state, Event.STARTED, now, Reason.STARTED, "the run begins"))
     return Decision(unblock(state, now))
+
+
+def _tries(run: RunSpec) -> bool:
+    """Whether the version must prove itself. Going back to a recent one must not wait for the broken one."""
+    return any(isinstance(i, Prepare) for step in run.program.steps for i in step.instructions)
 
 
 def _step(run: RunSpec, state: State, seen: Seen, now: float) -> Decision:

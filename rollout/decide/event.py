@@ -21,7 +21,7 @@ class Event(StrEnum):
     PAUSED = "Paused"
     RESUMED = "Resumed"
     RELEASED = "Released"
-    """The commit point is reached: from here the only way is forward."""
+    """The commit point is reached: the Deployment may roll."""
     FAILED = "Failed"
     """A gate, the candidate or a deadline failed, and the step says roll back."""
     STOPPED = "Stopped"

@@ -16,6 +16,8 @@ from rollout.plan.run import Phase, RunSpec, State
 
 SIGHTINGS: Final = 3
 """So often in a row must be seen what would end a run: a read may show the past."""
+LOST: Final = (Reason.PIN_LOST, Reason.BYPASSED, Reason.TARGET_GONE)
+"""Reasons to go home by which stable's pods are not what they were: no request may be sent to them by name."""
 CONFIRM: Final = 0.5
 """Seconds between these looks."""
 
@@ -50,10 +52,11 @@ def _target(run: RunSpec, state: State, work: Workload | None, now: float) -> De
     if not run.program.workload:
         return None
     revision, name = run.revision, run.program.workload
-    if work is None or work.uid != revision.workload_uid:
-        text = f"Deployment/{name} was deleted" + (" and made anew; what is new runs already" if work else "")
-        reason = Reason.BYPASSED if work else Reason.TARGET_GONE
-        return go_home(state, Event.ABORTED, now, Phase.ABORTED, reason, text)
+    if work is None:
+        text = f"Deployment/{name} was deleted"
+        return go_home(state, Event.ABORTED, now, Phase.ABORTED, Reason.TARGET_GONE, text)
+    if work.uid != revision.workload_uid:
+        return go_home(state, Event.PIN_LOST, now, Phase.ABORTED, Reason.BYPASSED, _anew(name))
     if work.digest == revision.stable_digest:
         text = f"Deployment/{name} asks for the stable version again"
         return go_home(state, Event.SUPERSEDED, now, Phase.SUPERSEDED, Reason.REVERTED, text)
@@ -69,11 +72,18 @@ def _target(run: RunSpec, state: State, work: Workload | None, now: float) -> De
 def _pin(run: RunSpec, state: State, seen: Seen, now: float) -> Decision | None:
     """A pin fails closed: when stable's pods are not behind it any more, the plain Service takes over at once."""
     work = seen.workload
-    going = state.phase is Phase.ROLLING_BACK and state.reason in (Reason.PIN_LOST, Reason.BYPASSED)
+    going = state.phase is Phase.ROLLING_BACK and state.reason in LOST
     if work is None or going or seen.route.where == "home" or not pin_lost(run, work):
         return None
+    outcome = state.outcome or Phase.ABORTED
+    if work.uid != run.revision.workload_uid:
+        return go_home(state, Event.PIN_LOST, now, outcome, Reason.BYPASSED, _anew(run.program.workload))
     text = f"the stable pods ({run.revision.stable_hash}) are not there any more; the plain Service has the traffic"
-    return go_home(state, Event.PIN_LOST, now, state.outcome or Phase.ABORTED, Reason.PIN_LOST, text)
+    return go_home(state, Event.PIN_LOST, now, outcome, Reason.PIN_LOST, text)
+
+
+def _anew(name: str) -> str:
+    return f"Deployment/{name} was deleted and made anew; what is new runs already"
 
 
 def pin_lost(run: RunSpec, work: Workload) -> bool:

@@ -23,7 +23,7 @@ def obey(run: RunSpec, state: State, orders: tuple[Order, ...], now: float) -> D
     if refusal:
         return _refuse(state, order, refusal, now)
     if order.verb == "abort":
-        return _abort(state, order, now)
+        return _abort(run, state, order, now)
     if order.verb == "promote":
         return _promote(run, state, order, now)
     return _refuse(state, order, "this engine does not know the order yet", now)
@@ -42,13 +42,19 @@ def _refuse(state: State, order: Order, why: str, now: float) -> Decision:
     return Decision(note(state, now, Reason.DECISION_REFUSED, text, warning=True))
 
 
-def _abort(state: State, order: Order, now: float) -> Decision:
-    if state.committed:
+def _abort(run: RunSpec, state: State, order: Order, now: float) -> Decision:
+    if state.committed and not _reversible(run, state):
         return _refuse(state, order, "the Deployment has been released already; roll it back instead", now)
     if not allows(state.phase, Event.ABORTED):
         return _refuse(state, order, f"the run is {state.phase}", now)
     text = f"aborted by {order.by or 'somebody'}" + (f": {order.reason}" if order.reason else "")
     return go_home(state, Event.ABORTED, now, Phase.ABORTED, Reason.ABORT_ORDERED, text)
+
+
+def _reversible(run: RunSpec, state: State) -> bool:
+    """Whether a release can still be taken back: a native roll under way, or any roll that is stuck."""
+    native = any(isinstance(i, Release) and i.mode == "native" for i in run.program.steps[state.step].instructions)
+    return native or state.phase is Phase.HELD
 
 
 def _promote(run: RunSpec, state: State, order: Order, now: float) -> Decision:

@@ -68,6 +68,9 @@ TRANSITIONS: Final[Mapping[Phase, Mapping[Event, Phase]]] = {
     Phase.PROMOTING: {
         Event.STEP_DONE: Phase.PROMOTING,
         Event.STOPPED: Phase.HELD,
+        Event.FAILED: Phase.ROLLING_BACK,
+        Event.ABORTED: Phase.ROLLING_BACK,
+        Event.SUPERSEDED: Phase.ROLLING_BACK,
         Event.HOME: Phase.SUCCEEDED,
     },
     Phase.HELD: {

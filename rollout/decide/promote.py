@@ -1,8 +1,12 @@
 """The commit point: the Deployment is released and rolls, with nothing in the data path depending on it.
 
 `shift`: all traffic is on the candidate, at full size and proved; the roll happens unseen, and only then the route
-goes home.  `native`: the route goes home first and the Deployment rolls under the plain Service.
-A roll that sticks leaves the traffic where it is served and asks for a person; it goes on by itself when the roll does.
+goes home.  A roll that sticks leaves the traffic where it is served and asks for a person; it goes on by itself when
+the roll does.
+
+`native`: the route goes home first and the Deployment rolls under the plain Service.  The candidate still serves
+beside it, so the gates go on judging it; when one fails, or the roll sticks, the step's `on_failure` decides whether
+the roll is taken back.
 """
 
 from __future__ import annotations
@@ -12,13 +16,15 @@ from typing import Literal
 
 from rollout.decide.action import ReleaseHold, Unroute
 from rollout.decide.event import Event
+from rollout.decide.failing import failed
 from rollout.decide.instructions import in_place
 from rollout.decide.orders import enter
 from rollout.decide.reason import Reason
-from rollout.decide.seen import Seen
-from rollout.decide.turn import MOMENT, Decision, happen, until, wait
+from rollout.decide.seen import Seen, Workload
+from rollout.decide.turn import MOMENT, Decision, go_home, happen, until, wait
 from rollout.decide.unwind import unwind
-from rollout.plan.program import Conclude
+from rollout.decide.watch import glance
+from rollout.plan.program import Conclude, Step
 from rollout.plan.run import Phase, RunSpec, State
 
 
@@ -42,21 +48,41 @@ def promote(run: RunSpec, state: State, seen: Seen, now: float) -> Decision:
     step = run.program.steps[state.step]
     if any(isinstance(i, Conclude) for i in step.instructions):
         return unwind(run, state, seen, now, routes_first=True)
-    work = seen.workload
-    if work is None or work.uid != run.revision.workload_uid:
-        return _stuck(state, now, f"Deployment/{run.program.workload} is gone or was made anew")
-    if work.digest != run.revision.digest:
+    work, revision, name = seen.workload, run.revision, f"Deployment/{run.program.workload}"
+    if work is not None and work.digest == revision.stable_digest:
+        text = f"{name} asks for the stable version again"
+        return go_home(state, Event.SUPERSEDED, now, Phase.SUPERSEDED, Reason.REVERTED, text)
+    if work is not None and work.rolled:
+        return _rolled(run, state, work, now)
+    if work is None or work.uid != revision.workload_uid:
+        return _stuck(state, now, f"{name} is gone, or was made anew and is not ready")
+    if work.digest != revision.digest:
         return _stuck(state, now, "a newer revision came while the promoted one was rolling; let it run or revert it")
-    if work.paused and not work.rolled:
+    if work.paused:
         return Decision(state, (ReleaseHold(),), MOMENT)
-    if work.rolled:
-        if state.phase is Phase.HELD:
-            state = happen(state, Event.RELEASED, now, Reason.RELEASED, "the Deployment's roll goes on")
-        text = f"the Deployment has rolled: {work.desired} pods ready"
-        return Decision(enter(happen(state, Event.STEP_DONE, now, Reason.STEP_PASSED, text), state.step + 1, now))
-    if work.stuck or now - state.since > step.deadline:
-        return _stuck(state, now, f"the Deployment's roll does not finish: {work.stuck or 'deadline passed'}")
-    return wait(state, "the Deployment rolls")
+    return _roll(state, step, work, seen, now)
+
+
+def _rolled(run: RunSpec, state: State, work: Workload, now: float) -> Decision:
+    """Every pod is of what the Deployment asks for: it can have its traffic."""
+    if state.phase is Phase.HELD:
+        state = happen(state, Event.RELEASED, now, Reason.RELEASED, "the Deployment's roll goes on")
+    newer = "" if work.digest == run.revision.digest else " of a newer version, which came while this one rolled"
+    text = f"the Deployment has rolled: {work.desired} pods ready{newer}"
+    return Decision(enter(happen(state, Event.STEP_DONE, now, Reason.STEP_PASSED, text), state.step + 1, now))
+
+
+def _roll(state: State, step: Step, work: Workload, seen: Seen, now: float) -> Decision:
+    """The roll goes on; failed gates and a stuck roll do what the step says."""
+    state, bad = glance(state, step, seen, now)
+    if bad is not None and state.phase is Phase.PROMOTING:
+        return failed(state, step, now, Reason.GATE_FAILED, bad.message)
+    if not work.stuck and now - state.since <= step.deadline:
+        return wait(state, "the Deployment rolls")
+    text = f"the Deployment's roll does not finish: {work.stuck or 'deadline passed'}"
+    if step.on_failure == "rollback" and state.phase is Phase.PROMOTING:
+        return failed(state, step, now, Reason.ROLL_STUCK, text)
+    return _stuck(state, now, text)
 
 
 def _stuck(state: State, now: float, text: str) -> Decision:

@@ -68,6 +68,8 @@ class Reason(StrEnum):
     """The pinned stable pods are not there any more; the plain Service has the traffic."""
     RELEASED = "Released"
     """The Deployment may roll: the commit point."""
+    TAKEN_BACK = "TakenBack"
+    """The Deployment was released and rolls back to the stable version."""
     ROLL_STUCK = "RollStuck"
     """The Deployment's own roll does not finish; traffic stays where it is served."""
     DECISION_REFUSED = "DecisionRefused"

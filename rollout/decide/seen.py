@@ -47,6 +47,10 @@ class Workload:
         """The revision with this pod-template-hash."""
         return next((rs for rs in self.replica_sets if rs.hash == hash_), None)
 
+    def asked(self, digest: str) -> bool:
+        """Whether the Deployment has asked for this template before, and still knows it."""
+        return any(rs.digest == digest for rs in self.replica_sets)
+
     @property
     def rolled(self) -> bool:
         """Every pod is of the template that is asked for, and ready."""

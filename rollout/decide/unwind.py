@@ -4,6 +4,7 @@ Backwards means: weight home, drain, delete the candidate, give the routes back,
 meet a pod that is going away, and the plain Service never leads to a candidate that was not proved.
 
 After the commit point, and when the pin is lost, the routes come first: there the plain Service is the safe place.
+A release that must be taken back comes before everything else: the Deployment rolls back to the stable template.
 A line of the journal is struck out only when the world shows that it is undone.
 """
 
@@ -12,7 +13,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import assert_never
 
-from rollout.decide.action import Freeze, Rearm, ReleaseHold, Retire, Steer, Sweep, Unroute
+from rollout.decide.action import HoldAgain, Rearm, ReleaseHold, Retire, Steer, Sweep, TakeBack, Unroute
 from rollout.decide.event import Event
 from rollout.decide.reason import Reason
 from rollout.decide.seen import Seen
@@ -44,13 +45,13 @@ def unwind(run: RunSpec, state: State, seen: Seen, now: float, *, routes_first: 
                 return wait(state, "routes are settling", until(state.settled or 0.0, now))
             return Decision(state, (Sweep(),), MOMENT)
         case "release":
-            return _struck(run, state, ("release",), now)
+            return _take_back(run, state, seen, now) or _struck(run, state, ("release",), now)
         case _:
             assert_never(entry.kind)
 
 
 def _next(journal: tuple[Entry, ...], *, routes_first: bool) -> Entry | None:
-    if routes_first:
+    if routes_first and journal and journal[-1].kind != "release":
         first = next((e for e in journal if e.kind == "route"), None)
         if first is not None:
             return first
@@ -92,11 +93,13 @@ def _finish(run: RunSpec, state: State, seen: Seen, now: float) -> Decision:
     """Everything of ours is gone. What is left is the Deployment's own pause."""
     work, revision = seen.workload, run.revision
     if work is not None and run.program.workload and work.uid == revision.workload_uid:
-        reverted = not state.committed and work.digest == revision.stable_digest
+        reverted = work.digest == revision.stable_digest and _back(state)
         if reverted and work.paused and not revision.rests_paused:
             return Decision(state, (ReleaseHold(),), MOMENT)
         if (state.committed or reverted) and revision.rests_paused and not work.paused:
             return Decision(state, (Rearm(),), MOMENT)
+        if reverted and state.committed and state.reason != Reason.REVERTED and work.asked(revision.digest):
+            return Decision(state, (HoldAgain(),), MOMENT)
     if seen.route.leftovers:
         return Decision(state, (Sweep(),), MOMENT)
     promoted = state.phase is not Phase.ROLLING_BACK
@@ -111,6 +114,34 @@ def _ended(state: State) -> str:
     return f"traffic is on stable, nothing of the run is left: {why}"
 
 
-def take_back(state: State) -> Decision:
-    """The inverse of a native roll: freeze it, and have the stable template roll again."""
-    return Decision(state, (Freeze(),), MOMENT)
+def _back(state: State) -> bool:
+    """Whether the Deployment ends where it was: always before the commit point, and after it on the way back."""
+    return not state.committed or state.phase is Phase.ROLLING_BACK
+
+
+def _take_back(run: RunSpec, state: State, seen: Seen, now: float) -> Decision | None:
+    """The inverse of a release; None when the stable ReplicaSet has all pods again, or there is nothing to take back.
+
+    The stable template is written with a release, again and again against a Git that re-applies.  The Deployment
+    controller removes the new pods as fast as the owner's `maxUnavailable` allows; a pin to the stable hash could not
+    send more away without overloading what is there, and would put an object of ours into the data path.
+    """
+    work, revision = seen.workload, run.revision
+    if not state.committed or not _back(state) or work is None or work.uid != revision.workload_uid:
+        return None
+    stable = work.by_hash(revision.stable_hash)
+    others = any(rs.replicas > 0 and rs.hash != revision.stable_hash for rs in work.replica_sets)
+    if stable is None or (stable.ready >= work.desired and not others and work.settled):
+        return None
+    if work.digest != revision.stable_digest:
+        if work.digest != revision.digest and not work.paused:
+            return None  # the owner's newer version rolls by itself; it is not ours to replace
+        text = f"Deployment/{run.program.workload} rolls back to {revision.stable_hash}"
+        known = any(n.reason == Reason.TAKEN_BACK for n in state.notes)
+        state = state if known else note(state, now, Reason.TAKEN_BACK, text, warning=True)
+        return Decision(state, (TakeBack(),), MOMENT)
+    if work.paused:
+        return Decision(state, (ReleaseHold(),), MOMENT)
+    if seen.route.where == "home" and any(e.kind == "candidate" for e in state.journal):
+        return _retire(run, state, seen, now)  # the plain Service leads to it, and it runs the version that goes
+    return wait(state, f"the Deployment rolls back: {stable.ready} of {work.desired} stable pods ready")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from rollout.decide.failing import failed
-from rollout.decide.gates import due, failure, look, waiting
+from rollout.decide.gates import GateFailure, due, failure, look, waiting
 from rollout.decide.reason import Reason
 from rollout.decide.seen import Seen
 from rollout.decide.turn import Decision, block, unblock, until, wait
@@ -29,6 +29,14 @@ def watch(state: State, step: Step, seen: Seen, now: float) -> Decision | State:
     if left <= 0 and missing is None:
         return state
     return _explain(state, missing, left, _next_wake(state, step, left, now), now)
+
+
+def glance(state: State, step: Step, seen: Seen, now: float) -> tuple[State, GateFailure | None]:
+    """Look at what cannot wait for its gates (a roll that goes on by itself): only a failed gate counts."""
+    if state.held_since is None:
+        state = _begin(state, step, now)
+    state = _look(state, step, seen, now)
+    return state, None if state.full else failure(step.gates, state.gates)
 
 
 def _begin(state: State, step: Step, now: float) -> State:

@@ -139,7 +139,7 @@ class State:
     floor: int = 0
     """Ready pods of stable when the run started; below it no weight goes up."""
     committed: bool = False
-    """The Deployment has been released: from here the only way is forward."""
+    """The Deployment has been released. From here forward is the rule; back means that it rolls back as well."""
     outcome: Phase | None = None
     """The end that a run which is going home will have."""
     reason: str = ""

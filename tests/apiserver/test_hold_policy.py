@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from rollout.act.release import freeze_ops, pause_ops, release_ops
+from rollout.act.release import hold_again_ops, pause_ops, release_ops, take_back_ops
 from rollout.observe.templates import digest
 from rollout.plan.base import HELD, HOLD_LABEL, RELEASE, Json
 from rollout.plan.holdpolicy import MARKS, documents
@@ -290,12 +290,15 @@ def test_taking_a_native_roll_back_passes_and_git_is_held_when_it_asks_again(web
     stable = web.sets()[0]
     web.patch(release_ops(web.get(), "run-1"), by="releaser")
     web.rolls_to("v2")
-    web.patch(freeze_ops(web.get(), stable, "run-1.back"), by="releaser")
+    tried = next(rs for rs in web.sets() if web.image_of(rs) == "v2")
+    web.patch(take_back_ops(web.get(), stable, "run-1.back"), by="releaser")
     assert (web.paused(), web.marked()) == (False, False)
     assert digest(web.get()["spec"]["template"]) == digest(stable["spec"]["template"])
+    web.patch(hold_again_ops(web.get(), tried), by="releaser")
+    assert (web.paused(), web.marked()) == (True, True)
+    assert digest(web.get()["spec"]["template"]) == digest(tried["spec"]["template"])
     web.apply(manifest("v2"))
-    assert web.paused()
-    assert web.marked()
+    assert (web.paused(), web.marked()) == (True, True)
 
 
 def test_off_boarding_with_a_release_frees_it(web: Web) -> None:

@@ -178,7 +178,7 @@ class Sim:
     def latest(self) -> Json | None:
         """The newest stored run."""
         runs = [obj for ref, obj in self.memory.objects if ref.kind == PLAN_RUN]
-        return max(runs, key=lambda r: int(r["metadata"]["uid"][:8], 16), default=None)
+        return max(runs, key=lambda r: (r["metadata"]["creationTimestamp"], r["spec"]["attempt"]), default=None)
 
     def phase(self) -> Phase:
         """The stored phase of the newest run."""
