@@ -79,7 +79,10 @@ class RunLease:
             raise DrivenElsewhere(f"{self.run} is driven by {holder}", hint="follow it: rollout watch")
         spec = self._object(now)["spec"]
         ops = [{"op": "replace", "path": "/spec", "value": spec}]
-        return await self.world.cluster.patch(self.ref, ops, guard_of(found))
+        try:
+            return await self.world.cluster.patch(self.ref, ops, guard_of(found))
+        except NotFound:
+            return await self._create(now)
 
     async def release(self) -> None:
         """Give it up: the object that we hold goes away.

@@ -151,6 +151,7 @@ def full_state() -> State:
         reason="GateFailed",
         message="slow",
         holding=Holding("NoData", "nothing", 2.0),
+        suspicion=("PlanDeleted",),
         approved=True,
         full=True,
         gates={"slow": gate},
