@@ -9,7 +9,7 @@ import hashlib
 
 from rollout.controller.record import Record
 from rollout.controller.status import plan_status, rfc3339
-from rollout.errors import Conflict, RolloutError
+from rollout.errors import Conflict, NotFound, RolloutError
 from rollout.plan.base import Json
 from rollout.plan.kinds import CANARY_PLAN, EVENT, PLAN_RUN, Ref
 from rollout.plan.run import Note, State
@@ -50,8 +50,8 @@ async def _tell_plan(world: World, record: Record) -> None:
         return
     try:
         await world.cluster.put_status(ref, status, guard_of(plan))
-    except Conflict:
-        return  # the owner wrote the plan at the same moment; the next change of the headline tells it
+    except (Conflict, NotFound):
+        return  # the owner wrote or deleted the plan at the same moment; the next change of the headline tells it
 
 
 def _event(record: Record, note: Note) -> Json:

@@ -10,7 +10,7 @@ from rollout.decide.event import Event
 from rollout.decide.failing import failed
 from rollout.decide.reason import Reason
 from rollout.decide.seen import CandidateView, Seen, Workload
-from rollout.decide.turn import MOMENT, Decision, block, happen, note, until, wait
+from rollout.decide.turn import MOMENT, Decision, block, happen, note, unblock, until, wait
 from rollout.decide.watch import watch
 from rollout.plan.program import Approve, Settings, Step
 from rollout.plan.run import Phase, RunSpec, State
@@ -72,7 +72,7 @@ def route(run: RunSpec, state: State, weight: float, seen: Seen, now: float) -> 
             if ready < needed:
                 text = f"stable has {ready} of {needed} pods ready; the weight stays at {state.weight:g} %"
                 return block(state, now, Reason.STABLE_BELOW_FLOOR, text)
-        state = replace(state, weight=weight, settled=now + run.program.settings.settle)
+        state = replace(unblock(state, now), weight=weight, settled=now + run.program.settings.settle)
         state = note(state, now, Reason.WEIGHT_SET, f"{weight:g} % of the requests to the candidate")
         return Decision(state, (Steer(weight),), MOMENT)
     return in_place(run, state, seen, now) or _settling(state, now)
@@ -94,6 +94,7 @@ def in_place(run: RunSpec, state: State, seen: Seen, now: float) -> Decision | N
         return _put(run, replace(state, routed=None), seen, now)
     text = f"{view.drift or 'a route was changed'}; asked were {state.weight:g} %"
     if run.program.settings.drift == "hold":
+        text += f"; rollout promote {run.plan} puts it back, rollout abort {run.plan} goes home"
         return block(state, now, Reason.DRIFT, text)
     already = any(n.reason == Reason.DRIFT and n.message == text for n in state.notes)
     return None if already else Decision(note(state, now, Reason.DRIFT, text, warning=True))

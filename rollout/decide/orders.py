@@ -61,7 +61,9 @@ def _promote(run: RunSpec, state: State, order: Order, now: float) -> Decision:
     text = f"promoted by {order.by or 'somebody'}" + (f": {order.reason}" if order.reason else "")
     if state.committed or state.phase is Phase.ROLLING_BACK:
         return _refuse(state, order, f"the run is {state.phase}", now)
-    if order.full:
+    if state.holding is not None and state.holding.reason == Reason.DRIFT:
+        state = replace(state, routed=None)  # as if our own write had not landed: the weights are put back, once
+    elif order.full:
         goal = _full(run.program)
         if state.step < goal:
             state = enter(state, goal, now)

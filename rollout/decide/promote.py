@@ -57,7 +57,8 @@ def promote(run: RunSpec, state: State, seen: Seen, now: float) -> Decision:
     if work is None or work.uid != revision.workload_uid:
         return _stuck(state, now, f"{name} is gone, or was made anew and is not ready")
     if work.digest != revision.digest:
-        return _stuck(state, now, "a newer revision came while the promoted one was rolling; let it run or revert it")
+        text = "a newer revision came while this one was rolling: take it out again, and this one goes on"
+        return _stuck(state, now, f"{text}; or rollout abort {run.plan}, and the stable one comes back")
     if work.paused:
         return Decision(state, (ReleaseHold(),), MOMENT)
     return _roll(state, step, work, seen, now)

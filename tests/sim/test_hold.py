@@ -7,43 +7,17 @@ from collections.abc import Callable
 import pytest
 
 from rollout.adapters.memory.behaviour import Behaviour
-from rollout.adapters.memory.world import shop_deployment
 from rollout.controller.foreground import Foreground
 from rollout.controller.starting import StartRefused
 from rollout.controller.view import RunView
 from rollout.decide.reason import Reason
-from rollout.plan.base import HELD, Json
-from rollout.plan.kinds import DEPLOYMENT, REPLICASET, Ref
+from rollout.plan.base import HELD
+from rollout.plan.kinds import DEPLOYMENT, Ref
 from rollout.plan.run import Phase
+from tests.kit.scenes import STABLE, git, play, reasons, running, web
 from tests.kit.sim import BAD, GOOD, Sim, plan
 
-STABLE = "shop/web:1.0"
 NATIVE = plan(promotion={"mode": "native", "deadline": "60s"})
-
-
-async def play(sim: Sim, each: Callable[[RunView], None] = lambda _: None, engine: Foreground | None = None) -> RunView:
-    """Start, call `each` after every turn, and drive to the end (or until it is held)."""
-    engine = engine or sim.engine()
-    view = await engine.start(sim.plan, images={"app": sim.image}, by="ana")
-    return await engine.drive("shop", view.name, each)
-
-
-def web(sim: Sim) -> Json:
-    return sim.memory.get(DEPLOYMENT, "web")
-
-
-def git(image: str, *, replicas: int = 3) -> Json:
-    return shop_deployment("shop", "web", replicas, image)
-
-
-def running(sim: Sim) -> set[str]:
-    """Images of the target's ReplicaSets with pods."""
-    sets = [rs for ref, rs in sim.memory.objects if ref.kind == REPLICASET and rs["spec"]["replicas"] > 0]
-    return {rs["spec"]["template"]["spec"]["containers"][0]["image"] for rs in sets}
-
-
-def reasons(view: RunView) -> set[str]:
-    return {note.reason for note in view.state.notes}
 
 
 # -- hold modes
@@ -105,9 +79,7 @@ async def restarted(sim: Sim) -> RunView:
     sim.memory.apply(resting)
     sim.before = sim.data_path()
     sim.image = ""
-    engine = sim.engine()
-    view = await engine.start(sim.plan, images={}, by="ana")
-    return await engine.drive("shop", view.name, lambda _: None)
+    return await play(sim)
 
 
 @pytest.mark.parametrize(("restarts", "weighed"), [("follow", False), ("canary", True)])
