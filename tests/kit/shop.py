@@ -35,12 +35,19 @@ OWNED = ("deployments.apps", "services", "virtualservices.networking.istio.io", 
 """Kinds whose specs belong to the shop's owner."""
 
 
-def canary(ns: str, weights: Sequence[float] = (20, 50), *, hold: str = "4s", bake: str = "4s") -> Json:
-    """A short plan for the Deployment `web`: steps, two gates, and all times in seconds."""
+def canary(
+    ns: str,
+    weights: Sequence[float] = (20, 50),
+    *,
+    hold: str = "4s",
+    bake: str = "4s",
+    gates: Sequence[Json] = (SUCCESS,),
+) -> Json:
+    """A short plan for the Deployment `web`, with all times in seconds."""
     spec = {
         "target": {"name": "web"},
         "steps": [{"weight": weight} for weight in weights],
-        "analysis": {"interval": "2s", "hold": hold, "deadline": "4m", "gates": [SUCCESS, SLOW]},
+        "analysis": {"interval": "2s", "hold": hold, "deadline": "4m", "gates": list(gates)},
         "promotion": {"bake": bake, "deadline": "3m"},
         "candidate": {"readyWithin": "90s", "drain": "3s"},
     }

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from rollout.plan.base import Json
-from tests.kit.shop import IMAGE, MANIFEST, ROOT, OpenShops, Shop, canary, lossless, together
+from tests.kit.shop import IMAGE, MANIFEST, ROOT, SLOW, SUCCESS, OpenShops, Shop, canary, lossless, together
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
 HOLD = 10
@@ -62,7 +62,7 @@ def promoted(shop: Shop, what: str) -> None:
     stable = {uid for uid, pod in shop.pods().items() if pod["status"]["phase"] == "Running"}
     weights = (10.0, 30.0, 50.0)
     shop.traffic(100)
-    engine = shop.start(canary(shop.ns, weights, hold=f"{HOLD}s"), "1.1")
+    engine = shop.start(canary(shop.ns, weights, hold=f"{HOLD}s", gates=(SUCCESS, SLOW)), "1.1")
     code = engine.wait(200)
     report = shop.account(what)
     assert code == 0, engine.text()

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.kit.shop import OpenShops, Shop, canary, together
+from tests.kit.shop import SLOW, SUCCESS, OpenShops, Shop, canary, together
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
 
@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
 def rolled_back(shop: Shop, image: str, what: str, *, rate: int) -> tuple[str, float]:
     """Start the image, assert that it is taken back and nothing is left; the reason, and how long it took."""
     shop.traffic(rate)
-    engine = shop.start(canary(shop.ns), image)
+    engine = shop.start(canary(shop.ns, gates=(SUCCESS, SLOW)), image)
     code = engine.wait()
     report = shop.account(what)
     assert code == 3, engine.text()
