@@ -6,8 +6,20 @@ from dataclasses import dataclass
 from typing import Literal, assert_never
 
 from rollout.act import candidate as candidates
-from rollout.act.release import hold_again_ops, pause_ops, release_ops, take_back_ops
-from rollout.decide.action import Action, HoldAgain, Rearm, ReleaseHold, Retire, Size, Steer, Sweep, TakeBack, Unroute
+from rollout.act.release import end_hold_ops, hold_again_ops, pause_ops, release_ops, take_back_ops
+from rollout.decide.action import (
+    Action,
+    EndHold,
+    HoldAgain,
+    Rearm,
+    ReleaseHold,
+    Retire,
+    Size,
+    Steer,
+    Sweep,
+    TakeBack,
+    Unroute,
+)
 from rollout.observe.observer import Observation
 from rollout.observe.templates import digest
 from rollout.plan.base import RUN_LABEL, RUN_UID, Json
@@ -53,7 +65,7 @@ def changes(acting: Acting, action: Action, journal: tuple[Entry, ...]) -> tuple
             return _size(acting, action.replicas)
         case Retire():
             return _retire(acting)
-        case ReleaseHold() | Rearm() | TakeBack() | HoldAgain():
+        case ReleaseHold() | Rearm() | TakeBack() | HoldAgain() | EndHold():
             return _target(acting, action)
         case _:
             assert_never(action)
@@ -80,7 +92,7 @@ def _retire(acting: Acting) -> tuple[Change, ...]:
     return (Change("delete", ref, f"{ref} deleted", guard=guard_of(found), foreground=True),)
 
 
-def _target(acting: Acting, action: ReleaseHold | Rearm | TakeBack | HoldAgain) -> tuple[Change, ...]:
+def _target(acting: Acting, action: ReleaseHold | Rearm | TakeBack | HoldAgain | EndHold) -> tuple[Change, ...]:
     """A write to the target Deployment. The token is new for each version of it, and the same for a repeated try."""
     target = acting.seen.deployment
     if target is None or target["metadata"]["uid"] != acting.spec.revision.workload_uid:
@@ -101,6 +113,8 @@ def _target(acting: Acting, action: ReleaseHold | Rearm | TakeBack | HoldAgain) 
             tried = _asked(acting, acting.spec.revision.digest)
             ops = hold_again_ops(target, tried) if tried else []
             return (Change("patch", ref, f"{ref} holds what was tried", ops, guard),) if ops else ()
+        case EndHold():
+            return (Change("patch", ref, f"{ref} is held no more", end_hold_ops(target, token), guard),)
         case _:
             assert_never(action)
 

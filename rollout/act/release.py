@@ -26,6 +26,12 @@ def release_ops(deployment: Json, token: str) -> list[Json]:
     return ops
 
 
+def end_hold_ops(deployment: Json, token: str) -> list[Json]:
+    """Take label and mark off, with a release, or a policy would put them back; a pause stays, as an ordinary one."""
+    ops = [op for op in release_ops(deployment, token) if op["path"] != "/spec/paused"]
+    return [*ops, {"op": "remove", "path": pointer("metadata", "labels", HOLD_LABEL)}]
+
+
 def pause_ops() -> list[Json]:
     """Pause."""
     return [{"op": "add", "path": "/spec/paused", "value": True}]

@@ -50,8 +50,13 @@ class HoldAgain:
 
 
 @dataclass(frozen=True, slots=True)
+class EndHold:
+    """Take the hold's label and mark off the Deployment; whether it is paused stays as it is."""
+
+
+@dataclass(frozen=True, slots=True)
 class Rearm:
     """Pause the Deployment again, where it rests paused."""
 
 
-Action = Steer | Size | ReleaseHold | Unroute | Retire | Sweep | TakeBack | HoldAgain | Rearm
+Action = Steer | Size | ReleaseHold | Unroute | Retire | Sweep | TakeBack | HoldAgain | EndHold | Rearm

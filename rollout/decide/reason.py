@@ -56,6 +56,8 @@ class Reason(StrEnum):
     """A person aborted the run."""
     PLAN_DELETED = "PlanDeleted"
     """The plan is gone, so its run goes home."""
+    HOLD_ENDED = "HoldEnded"
+    """The plan is gone, so nobody holds the Deployment's next versions; it stays paused if it was."""
     TARGET_GONE = "TargetGone"
     """The Deployment was deleted, or deleted and made anew."""
     BYPASSED = "Bypassed"

@@ -40,6 +40,8 @@ class Workload:
     """Why its own roll does not go on, in the Deployment controller's words."""
     settled: bool = True
     """The Deployment controller has seen the newest spec."""
+    holder: str = ""
+    """The plan that new revisions are held for, by the Deployment's own label."""
     restart_only: bool = False
     """The template differs from stable by `kubectl rollout restart` alone."""
 

@@ -13,10 +13,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import assert_never
 
-from rollout.decide.action import HoldAgain, Rearm, ReleaseHold, Retire, Steer, Sweep, TakeBack, Unroute
+from rollout.decide.action import EndHold, HoldAgain, Rearm, ReleaseHold, Retire, Steer, Sweep, TakeBack, Unroute
 from rollout.decide.event import Event
 from rollout.decide.reason import Reason
-from rollout.decide.seen import Seen
+from rollout.decide.seen import Seen, Workload
 from rollout.decide.turn import MOMENT, Decision, block, happen, note, until, wait
 from rollout.plan.run import Entry, Phase, RunSpec, State
 
@@ -100,6 +100,8 @@ def _finish(run: RunSpec, state: State, seen: Seen, now: float) -> Decision:
             return Decision(state, (Rearm(),), MOMENT)
         if reverted and state.committed and state.reason != Reason.REVERTED and work.asked(revision.digest):
             return Decision(state, (HoldAgain(),), MOMENT)
+        if state.reason == Reason.PLAN_DELETED and work.holder == run.plan[:63]:
+            return _end_hold(run, state, work, now)
     if seen.route.leftovers:
         return Decision(state, (Sweep(),), MOMENT)
     promoted = state.phase is not Phase.ROLLING_BACK
@@ -107,6 +109,15 @@ def _finish(run: RunSpec, state: State, seen: Seen, now: float) -> Decision:
     message = "promoted; nothing of the run is left" if promoted else _ended(state)
     state = happen(state, Event.HOME, now, reason, message)
     return Decision(replace(state, ended=now, outcome=state.phase), wake=float("inf"))
+
+
+def _end_hold(run: RunSpec, state: State, work: Workload, now: float) -> Decision:
+    """Nobody will release it any more: the hold ends, and what is paused stays so."""
+    if work.paused and not any(n.reason == Reason.HOLD_ENDED for n in state.notes):
+        text = f"Deployment/{run.program.workload} stays paused at the version that was tried; when it may roll:"
+        text += f" kubectl rollout resume deployment/{run.program.workload} -n {run.program.backends.namespace}"
+        state = note(state, now, Reason.HOLD_ENDED, text)
+    return Decision(state, (EndHold(),), MOMENT)
 
 
 def _ended(state: State) -> str:

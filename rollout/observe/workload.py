@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from rollout.decide.seen import ReplicaSetView, Workload
 from rollout.observe.templates import HASH_LABEL, digest, restart_only
-from rollout.plan.base import Json
+from rollout.plan.base import HOLD_LABEL, Json
 
 REVISION: Final = "deployment.kubernetes.io/revision"
 
@@ -44,6 +44,7 @@ def parse(deployment: Json, replica_sets: Iterable[Json]) -> Workload:
         replica_sets=tuple(views),
         stuck=_stuck(status),
         settled=status.get("observedGeneration", 0) >= meta.get("generation", 0),
+        holder=(meta.get("labels") or {}).get(HOLD_LABEL, ""),
         restart_only=stable is not None and restart_only(stable["spec"]["template"], spec["template"]),
     )
 

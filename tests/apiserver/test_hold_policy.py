@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from rollout.act.release import hold_again_ops, pause_ops, release_ops, take_back_ops
+from rollout.act.release import end_hold_ops, hold_again_ops, pause_ops, release_ops, take_back_ops
 from rollout.observe.templates import digest
 from rollout.plan.base import HELD, HOLD_LABEL, RELEASE, Json
 from rollout.plan.holdpolicy import MARKS, documents
@@ -303,11 +303,11 @@ def test_taking_a_native_roll_back_passes_and_git_is_held_when_it_asks_again(web
 
 def test_off_boarding_with_a_release_frees_it(web: Web) -> None:
     web.holding()
-    ops = [
-        *release_ops(web.get(), "bye"),
-        {"op": "remove", "path": f"/metadata/labels/{HOLD_LABEL.replace('/', '~1')}"},
-    ]
-    web.patch(ops, by="releaser")
+    web.patch(end_hold_ops(web.get(), "forged"))
+    assert web.held()
+    web.patch(end_hold_ops(web.get(), "bye"), by="releaser")
+    assert (web.paused(), web.marked()) == (True, False)
+    web.kubectl("rollout", "resume", "deployment/web")
     web.rolls_to("v2")
     web.apply(manifest("v3", labels={}))
     web.rolls_to("v3")

@@ -252,7 +252,14 @@ async def test_a_plan_that_is_deleted_takes_its_run_home(weight: float) -> None:
     view = await play(sim, once(lambda v: v.state.weight == weight, lambda: sim.memory.delete(CANARY_PLAN, "web")))
     assert (view.state.phase, view.state.reason) == (Phase.ABORTED, Reason.PLAN_DELETED)
     assert web(sim)["spec"]["paused"] is True
+    assert not any("meshrollout" in key for key in web(sim)["metadata"]["labels"])
+    assert any(n.reason == Reason.HOLD_ENDED and "kubectl rollout resume" in n.message for n in view.state.notes)
     assert sim.at_rest(promoted=False) == []
+    resumed = web(sim)
+    resumed["spec"]["paused"] = False
+    sim.memory.replace(resumed)
+    sim.memory.run(20)
+    assert running(sim) == {GOOD}, "it is its owner's to roll"
 
 
 async def test_a_newer_version_in_mid_run_goes_home_first_and_then_has_its_own_run() -> None:
