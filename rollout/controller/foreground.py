@@ -18,6 +18,7 @@ from rollout.controller.starting import (
     apply_plan,
     arm,
     create_run,
+    let_go,
     read_revision,
 )
 from rollout.controller.status import rfc3339
@@ -77,6 +78,7 @@ class Foreground:
             await self.drive(namespace, active.name, lambda _: None)
         target = await read_revision(self.world, parsed, mode, armed)
         if parsed.spec.target and target.revision.digest == target.revision.stable_digest:
+            await let_go(self.world, target)
             raise StartRefused(
                 f"Deployment/{parsed.spec.target.name} asks for the version that is stable: there is nothing to try",
                 (),

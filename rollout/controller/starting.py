@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from rollout.act.release import release_ops
 from rollout.checks.subject import HoldMode
 from rollout.controller.record import FINALIZER
 from rollout.errors import AlreadyExists, Conflict, InvalidInput, NotFound, Terminal
@@ -159,6 +160,17 @@ async def read_revision(world: World, plan: CanaryPlan, mode: HoldMode, armed: A
     )
     older = tuple(rs.digest for rs in work.replica_sets if rs.hash != view.hash)
     return Target(deployment, revision, mode, older, work.restart_only)
+
+
+async def let_go(world: World, target: Target) -> None:
+    """End a hold that holds nothing: the Deployment asks for what runs already."""
+    found = target.deployment
+    if found is None or (found["metadata"].get("annotations") or {}).get(HELD) not in MARKS:
+        return
+    ops = release_ops(found, f"start.{found['metadata'].get('generation', 0)}")
+    if target.revision.rests_paused:
+        ops = [op for op in ops if op["path"] != "/spec/paused"]
+    await world.cluster.patch(ref_of(found), ops, guard_of(found))
 
 
 async def create_run(world: World, plan: Json, target: Target, by: str, attempt: int) -> Json:

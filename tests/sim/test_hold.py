@@ -294,6 +294,18 @@ async def test_nothing_new_is_not_started() -> None:
     assert not web(sim)["spec"].get("paused")
 
 
+@pytest.mark.parametrize("hold_policy", [True, False])
+async def test_after_a_rollback_asking_for_the_stable_version_again_ends_the_hold(hold_policy: bool) -> None:
+    sim = Sim(image=BAD, hold_policy=hold_policy)
+    await play(sim)
+    sim.image = STABLE
+    with pytest.raises(StartRefused, match="nothing to try"):
+        await play(sim)
+    assert not web(sim)["spec"].get("paused")
+    assert HELD not in web(sim)["metadata"]["annotations"]
+    assert sim.at_rest(promoted=True) == []
+
+
 async def test_deleted_and_made_again_with_a_new_version_it_starts_and_the_run_says_bypassed() -> None:
     sim = Sim()
     seen: list[bool] = []
