@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from rollout.adapters.memory.behaviour import Behaviour
+from rollout.adapters.memory.faults import Crash, Fault, FaultPlan, FaultyCluster
 from rollout.controller.foreground import Foreground
 from rollout.controller.starting import StartRefused
 from rollout.controller.view import RunView
@@ -322,3 +323,33 @@ async def test_deleted_and_made_again_with_a_new_version_it_starts_and_the_run_s
     sim.memory.run(20)
     assert running(sim) == {"shop/web:1.3"}
     assert sim.memory.objects.get(Ref(DEPLOYMENT, "shop", "web-canary")) is None
+
+
+# -- killed on the way back
+
+
+async def way_back(faults: FaultPlan, cluster: list[FaultyCluster]) -> tuple[Sim, RunView]:
+    """A native roll that sticks, taken back by an engine that meets these faults, and by others after it."""
+    sim = Sim(plan=NATIVE)
+    engine = sim.engine()
+    view = await engine.start(sim.plan, images={"app": GOOD}, by="ana")
+    await engine.drive("shop", view.name, lambda _: None, until=lambda v: v.state.committed)
+    scarce(sim)(view)
+    for life in range(9):
+        cluster.append(FaultyCluster(sim.memory.cluster, faults if life == 0 else FaultPlan()))
+        try:
+            return sim, await sim.engine(cluster[-1], "engine-1").drive("shop", view.name, lambda _: None)
+        except Crash:
+            sim.memory.run(2)
+    raise AssertionError("no end after 9 engines")
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("fault", [Fault.CRASH_AFTER, Fault.CRASH_BEFORE])
+async def test_killed_at_every_write_of_the_way_back(fault: Fault) -> None:
+    clusters: list[FaultyCluster] = []
+    taken_back(*await way_back(FaultPlan(), clusters))
+    total = clusters[0].writes
+    assert total > 10
+    for number in range(1, total + 1):
+        taken_back(*await way_back(FaultPlan(at_write={number: fault}), []))
