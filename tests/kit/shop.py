@@ -15,7 +15,9 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 import yaml
@@ -338,20 +340,25 @@ def lossless(shop: Shop, what: str) -> None:
     assert report.total > 400, f"{what}: too few requests to mean anything: {report}"
 
 
-OpenShops = Callable[[int], list[Shop]]
+class OpenShops(Protocol):
+    """Opens shops."""
+
+    def __call__(self, count: int, replicas: int = 2) -> list[Shop]:
+        """So many shops side by side, each with so many pods."""
+        ...
 
 
 @pytest.fixture
 def open_shops(lab: Lab, tmp_path: Path) -> Iterator[OpenShops]:
-    """Opens so many shops side by side; they are gone after the test."""
+    """Opens shops that are gone after the test."""
     opened: list[Shop] = []
     argv = [sys.executable, "-m", "rollout", "crds", "apply", "--with-hold"]
     subprocess.run(argv, env={**os.environ, **lab.environment()}, cwd=ROOT, check=True, capture_output=True)
 
-    def some(count: int) -> list[Shop]:
+    def some(count: int, replicas: int = 2) -> list[Shop]:
         shops = [Shop(lab, f"shop-{secrets.token_hex(3)}", tmp_path) for _ in range(count)]
         opened.extend(shops)
-        together(*(shop.open for shop in shops))
+        together(*(partial(shop.open, replicas) for shop in shops))
         return shops
 
     yield some

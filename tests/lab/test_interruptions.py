@@ -21,7 +21,7 @@ def ended(shop: Shop, engine: Engine, code: int, phase: str) -> None:
 
 def aborted(shop: Shop) -> None:
     """Abort from a second terminal at each step before the commit point; after it, the order is refused."""
-    shop.traffic()
+    shop.traffic(20)
     for step in (0, 1, 2):
         engine = shop.start(canary(shop.ns, hold="20s", bake="20s"), "1.1")
         if step:
@@ -54,7 +54,7 @@ def skip(shop: Shop, engine: Engine, step: int) -> None:
 def failed(shop: Shop) -> None:
     """A gate turns bad at each step that has gates."""
     bad: Json = {"name": "basket", "query": "vector(0.2)", "min": 0.9, "failures": 2, "over": 3}
-    shop.traffic()
+    shop.traffic(20)
     for step in (0, 1, 2):
         plan = canary(shop.ns, hold="3s", bake="6s")
         good: list[Json] = [SUCCESS]
@@ -73,7 +73,7 @@ def failed(shop: Shop) -> None:
 
 def killed(shop: Shop, steps: tuple[int, ...]) -> None:
     """`kill -9` at each step; a second `start` goes on where the first one was."""
-    shop.traffic()
+    shop.traffic(20)
     images = ("1.1", "1.0")
     for number, step in enumerate(steps):
         image = images[number % 2]
@@ -93,7 +93,7 @@ def killed(shop: Shop, steps: tuple[int, ...]) -> None:
 
 def interrupted(shop: Shop) -> None:
     """Ctrl-C takes the traffic home; with --leave it stays, and a second start goes on."""
-    shop.traffic()
+    shop.traffic(20)
     engine = shop.start(canary(shop.ns, hold="30s"), "1.1")
     shop.until(at(0), engine)
     engine.send(signal.SIGINT)
@@ -117,7 +117,7 @@ def interrupted(shop: Shop) -> None:
 
 
 def test_an_abort_a_failure_and_a_kill_at_every_step_lose_nothing(open_shops: OpenShops) -> None:
-    one, two, three, four = open_shops(4)
+    one, two, three, four = open_shops(4, replicas=1)  # two cores start no more pods in time
     together(
         lambda: aborted(one),
         lambda: failed(two),
@@ -127,5 +127,5 @@ def test_an_abort_a_failure_and_a_kill_at_every_step_lose_nothing(open_shops: Op
 
 
 def test_ctrl_c_takes_the_traffic_home_and_leave_leaves_it(open_shops: OpenShops) -> None:
-    (shop,) = open_shops(1)
+    (shop,) = open_shops(1, replicas=1)
     interrupted(shop)
