@@ -59,23 +59,28 @@ class Foreground:
         self.reconciler = Reconciler(self.world)
 
     async def start(self, plan: Json, *, images: Mapping[str, str], by: str) -> RunView:
-        """Apply the plan, hold the new revision, check, and create a run; or find the one that is under way.
+        """Apply the plan, check, hold the new revision, and create a run; or find the one that is under way.
+
+        What the checks refuse has changed nothing but the plan.
 
         Raises:
             StartRefused: with the findings that forbid it.
         """
         parsed = _canary(plan)
-        namespace = parsed.metadata.namespace
+        namespace, name = parsed.metadata.namespace, parsed.metadata.name
         stored = await apply_plan(self.world, plan)
-        active = await self._active(namespace, parsed.metadata.name)
+        active = await self._active(namespace, name)
         if active is not None and active.state.committed:
             return active
+        if active is None:
+            await self._refuse_unsafe(stored)
         mode = await hold_mode(self.world, parsed)
         armed = await arm(self.world, parsed, mode, images) if parsed.spec.target else Armed()
         if active is not None:
             if active.spec.revision.digest == armed.digest:
                 return active
             await self.drive(namespace, active.name, lambda _: None)
+            await self._refuse_unsafe(stored)
         target = await read_revision(self.world, parsed, mode, armed)
         if parsed.spec.target and target.revision.digest == target.revision.stable_digest:
             await let_go(self.world, target)
@@ -84,15 +89,14 @@ class Foreground:
                 (),
                 hint="name a new image: rollout start FILE --image CONTAINER=IMAGE",
             )
-        findings = await self.check(stored)
-        errors = [f for f in findings if f.level is Level.ERROR]
-        if errors:
-            raise StartRefused(
-                f"{len(errors)} check(s) failed", errors, hint=f"details: rollout check {parsed.metadata.name}"
-            )
-        attempt = 1 + len(await self.runs(namespace, parsed.metadata.name))
-        run = await create_run(self.world, stored, target, by, attempt)
+        run = await create_run(self.world, stored, target, by, 1 + len(await self.runs(namespace, name)))
         return self._view(run)
+
+    async def _refuse_unsafe(self, plan: Json) -> None:
+        errors = [f for f in await self.check(plan) if f.level is Level.ERROR]
+        if errors:
+            name = plan["metadata"]["name"]
+            raise StartRefused(f"{len(errors)} check(s) failed", errors, hint=f"details: rollout check {name}")
 
     async def _active(self, namespace: str, plan: str) -> RunView | None:
         """The run of a plan that has not ended; an ended one is put to rest."""

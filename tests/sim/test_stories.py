@@ -6,6 +6,7 @@ import pytest
 
 from rollout.adapters.memory.metrics import MemoryMetrics
 from rollout.controller.foreground import Foreground
+from rollout.controller.starting import StartRefused
 from rollout.controller.view import RunView
 from rollout.decide.reason import Reason
 from rollout.plan.base import Json
@@ -155,3 +156,13 @@ async def test_a_right_that_goes_away_in_mid_run_is_said_and_waited_for(verb: st
     assert view.state.phase is Phase.SUCCEEDED
     assert any(verb in text and kind.plural in text for text in said)
     assert sim.at_rest(promoted=True) == []
+
+
+async def test_a_start_that_the_checks_refuse_leaves_the_deployment_alone() -> None:
+    sim = Sim()
+    sim.memory.metrics.fault = "outage"
+    before = sim.memory.get(DEPLOYMENT, "web")
+    with pytest.raises(StartRefused) as refused:
+        await start(sim, sim.engine())
+    assert [f.code for f in refused.value.findings] == ["RO401"]
+    assert sim.memory.get(DEPLOYMENT, "web") == before
