@@ -23,7 +23,7 @@ def aborted(shop: Shop) -> None:
     """Abort from a second terminal at each step before the commit point; after it, the order is refused."""
     shop.traffic(20)
     for step in (0, 1, 2):
-        engine = shop.start(canary(shop.ns, hold="20s", bake="20s"), "1.1")
+        engine = shop.start(canary(shop.ns, hold="60s", bake="60s"), "1.1")
         if step:
             skip(shop, engine, step)
         shop.until(at(step), engine)
