@@ -133,6 +133,7 @@ class Shop:
     begun: int = 0
     names: frozenset[str] = frozenset()
     specs: dict[str, Json] = field(default_factory=dict)
+    engines: list[Engine] = field(default_factory=list)
     _runs: Watch = field(init=False)
     _pods: Watch = field(init=False)
     _number: Iterator[int] = field(default_factory=itertools.count)
@@ -165,7 +166,10 @@ class Shop:
         self.names, self.specs = self._names(), self._specs()
 
     def close(self) -> None:
-        """Remove the namespace. A run that a failed test left behind must not keep it."""
+        """Remove the namespace. Engines and runs that a failed test left behind must not keep it."""
+        for engine in self.engines:
+            engine.process.kill()
+            engine.process.wait()
         for watch in (getattr(self, "_runs", None), getattr(self, "_pods", None)):
             if watch is not None:
                 watch.close()
@@ -223,7 +227,9 @@ class Shop:
         argv = [sys.executable, "-m", "rollout", "start", str(file), "--yes", *options]
         argv += [f"--image=app={IMAGE}{image}"] if image else []
         argv += [f"--prometheus={prometheus}"] if prometheus else []
-        return Engine(argv, self.env, self.folder / f"{self.ns}-{number}.log")
+        engine = Engine(argv, self.env, self.folder / f"{self.ns}-{number}.log")
+        self.engines.append(engine)
+        return engine
 
     def rollout(self, *args: str) -> Done:
         """Run `rollout` to its end."""
