@@ -44,13 +44,17 @@ def take_back_ops(deployment: Json, stable: Json, token: str) -> list[Json]:
 
 def hold_again_ops(deployment: Json, tried: Json) -> list[Json]:
     """Write the tried ReplicaSet's template again, paused in the same write; marked, unless it rests paused anyway."""
-    ops = [_template_op(tried)]
-    if not deployment["spec"].get("paused"):
-        ops += pause_ops()
-        if not deployment["metadata"].get("annotations"):
-            ops.append({"op": "add", "path": "/metadata/annotations", "value": {}})
-        ops.append({"op": "add", "path": pointer("metadata", "annotations", HELD), "value": "true"})
-    return ops
+    return [_template_op(tried), *hold_ops(deployment)]
+
+
+def hold_ops(deployment: Json) -> list[Json]:
+    """Pause and mark as held, to go with a new template in the same write; nothing where it is paused already."""
+    if deployment["spec"].get("paused"):
+        return []
+    ops = pause_ops()
+    if not deployment["metadata"].get("annotations"):
+        ops.append({"op": "add", "path": "/metadata/annotations", "value": {}})
+    return [*ops, {"op": "add", "path": pointer("metadata", "annotations", HELD), "value": "true"}]
 
 
 def _template_op(replica_set: Json) -> Json:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from rollout.act.release import release_ops
+from rollout.act.release import hold_ops, pointer, release_ops
 from rollout.checks.subject import HoldMode
 from rollout.controller.record import FINALIZER
 from rollout.errors import AlreadyExists, Conflict, InvalidInput, NotFound, Terminal
@@ -67,12 +67,10 @@ async def apply_plan(world: World, plan: Json) -> Json:
             return await world.cluster.create({k: v for k, v in plan.items() if k != "status"})
         except AlreadyExists:
             return await apply_plan(world, plan)
-    wanted = await world.cluster.patch(
-        ref, [{"op": "replace", "path": "/spec", "value": plan["spec"]}], guard_of(found), dry_run=True
-    )
+    ops = [{"op": "replace", "path": "/spec", "value": plan["spec"]}]
+    wanted = await world.cluster.patch(ref, ops, guard_of(found), dry_run=True)
     if wanted["spec"] == found["spec"]:
         return found
-    ops = [{"op": "replace", "path": "/spec", "value": plan["spec"]}]
     return await world.cluster.patch(ref, ops, guard_of(found))
 
 
@@ -90,7 +88,8 @@ async def arm(world: World, plan: CanaryPlan, mode: str, wanted: Mapping[str, st
     labels = deployment["metadata"].get("labels") or {}
     if mode == "policy" and HOLD_LABEL not in labels:
         ops: list[Json] = [] if labels else [{"op": "add", "path": "/metadata/labels", "value": {}}]
-        ops.append({"op": "add", "path": f"/metadata/labels/{_escape(HOLD_LABEL)}", "value": plan.metadata.name[:63]})
+        path = pointer("metadata", "labels", HOLD_LABEL)
+        ops.append({"op": "add", "path": path, "value": plan.metadata.name[:63]})
         deployment = await world.cluster.patch(ref_of(deployment), ops, guard_of(deployment))
     ops = _image_ops(deployment, wanted)
     if ops:
@@ -111,16 +110,7 @@ def _image_ops(deployment: Json, wanted: Mapping[str, str]) -> list[Json]:
         for name, image in wanted.items()
         if containers[index[name]].get("image") != image
     ]
-    if ops and not deployment["spec"].get("paused"):
-        ops.append({"op": "add", "path": "/spec/paused", "value": True})
-        if not deployment["metadata"].get("annotations"):
-            ops.append({"op": "add", "path": "/metadata/annotations", "value": {}})
-        ops.append({"op": "add", "path": f"/metadata/annotations/{_escape(HELD)}", "value": "true"})
-    return ops
-
-
-def _escape(key: str) -> str:
-    return key.replace("~", "~0").replace("/", "~1")
+    return [*ops, *hold_ops(deployment)] if ops else []
 
 
 async def read_revision(world: World, plan: CanaryPlan, mode: HoldMode, armed: Armed) -> Target:

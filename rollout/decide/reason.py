@@ -82,5 +82,3 @@ class Reason(StrEnum):
     """The new version is the version."""
     ROLLED_BACK = "RolledBack"
     """Traffic is on stable and nothing of the run is left."""
-    HELD = "Held"
-    """The run stopped and waits for a person."""
