@@ -155,11 +155,14 @@ class ControllersSuite:
         other["spec"]["selector"] = {"matchLabels": {"app": "web"}}
         other["spec"]["template"]["metadata"]["labels"] = {"app": "web"}
         other["spec"]["replicas"] = 1
-        # pausing keeps the first one from making itself a new ReplicaSet
+        # paused, the first one makes itself no new ReplicaSet; under another label it does not take its old one back,
+        # and without an owner the garbage collector leaves it alone: then nothing here is a race
         await edit(cluster, ref, {"op": "add", "path": "/spec/paused", "value": True})
+        label = {"op": "replace", "path": "/metadata/labels/app"}
+        alone = {"op": "remove", "path": "/metadata/ownerReferences"}
+        await edit(cluster, ref_of(before), alone, label | {"value": "no"})
         await cluster.delete(ref, Guard((await must_get(cluster, ref))["metadata"]["uid"]))
-        orphan = {"op": "remove", "path": "/metadata/ownerReferences"}
-        await edit(cluster, ref_of(before), orphan)
+        await edit(cluster, ref_of(before), label | {"value": "web"})
         made = await cluster.create(other)
 
         async def adopted() -> bool:
