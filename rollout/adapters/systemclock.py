@@ -7,11 +7,15 @@ import time
 
 
 class SystemClock:
-    """Wall time and asyncio's sleep."""
+    """Wall and monotonic time, and asyncio's sleep."""
 
     def now(self) -> float:
         """Seconds since the epoch."""
         return time.time()  # noqa: TID251  (the one place that reads the clock)
+
+    def monotonic(self) -> float:
+        """Seconds since some moment."""
+        return time.monotonic()  # noqa: TID251  (the one place that reads the clock)
 
     async def sleep(self, seconds: float) -> None:
         """Return after so many seconds."""

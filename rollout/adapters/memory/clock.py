@@ -21,6 +21,10 @@ class VirtualClock:
         """See `ports.clock.Clock.now`."""
         return self._now
 
+    def monotonic(self) -> float:
+        """See `ports.clock.Clock.monotonic`."""
+        return self._now
+
     def each_second(self, tick: Callable[[], None]) -> None:
         """Call `tick` at every whole virtual second, and at the end of every sleep."""
         self._ticks.append(tick)
