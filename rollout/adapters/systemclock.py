@@ -15,7 +15,7 @@ class SystemClock:
 
     def monotonic(self) -> float:
         """Seconds since some moment."""
-        return time.monotonic()  # noqa: TID251  (the one place that reads the clock)
+        return time.monotonic()
 
     async def sleep(self, seconds: float) -> None:
         """Return after so many seconds."""
