@@ -31,6 +31,8 @@ class Listed:
 
     objects: tuple[Json, ...]
     served: bool = True
+    version: str = ""
+    """The resourceVersion of the list: what was written after it is not in it."""
 
 
 @dataclass(frozen=True, slots=True)
