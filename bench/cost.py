@@ -9,7 +9,7 @@ import asyncio
 import json
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from rollout.plan.base import Json
 from rollout.plan.kinds import Kind, Ref
@@ -29,10 +29,12 @@ class Counted:
         self.requests[f"get {ref.kind.plural}"] += 1
         return await self.inner.get(ref)
 
-    async def list(self, kind: Kind, namespace: str = "", labels: Mapping[str, str] | None = None) -> list[Json]:
+    async def list(
+        self, kind: Kind, namespace: str = "", labels: Mapping[str, str] | None = None, *, about: Collection[str] = ()
+    ) -> list[Json]:
         """Counted as `list`."""
         self.requests[f"list {kind.plural}"] += 1
-        return await self.inner.list(kind, namespace, labels)
+        return await self.inner.list(kind, namespace, labels, about=about)
 
     async def create(self, obj: Json, *, dry_run: bool = False) -> Json:
         """Counted as `create`."""

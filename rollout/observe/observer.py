@@ -77,7 +77,7 @@ async def read_routes(world: World, router: Router, backends: Backends) -> Objec
 
 async def _routes(world: World, read: Read, home: str) -> Sequence[Json]:
     try:
-        return await world.cluster.list(read.kind, read.namespace)
+        return await world.cluster.list(read.kind, read.namespace, about=read.about)
     except Unsupported:
         if not read.optional:
             raise
@@ -85,7 +85,7 @@ async def _routes(world: World, read: Read, home: str) -> Sequence[Json]:
     except Forbidden:
         if read.namespace:
             raise
-        return await world.cluster.list(read.kind, home)
+        return await world.cluster.list(read.kind, home, about=read.about)
 
 
 async def read_target(world: World, namespace: str, name: str) -> tuple[Json | None, list[Json], Workload | None]:

@@ -10,7 +10,7 @@ Errors (see `rollout.errors`): `NotFound`, `AlreadyExists`, `Conflict` (guard or
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -39,8 +39,13 @@ class Cluster(Protocol):
         """The object, or None when there is none."""
         ...
 
-    async def list(self, kind: Kind, namespace: str = "", labels: Mapping[str, str] | None = None) -> list[Json]:
-        """All objects of a kind; `namespace` empty means all namespaces. A kind that is not served: `Unsupported`."""
+    async def list(
+        self, kind: Kind, namespace: str = "", labels: Mapping[str, str] | None = None, *, about: Collection[str] = ()
+    ) -> list[Json]:
+        """All objects of a kind; `namespace` empty means all namespaces. A kind that is not served: `Unsupported`.
+
+        `about`: only what may concern these Services (`name.namespace`) is of interest; more may come.
+        """
         ...
 
     async def create(self, obj: Json, *, dry_run: bool = False) -> Json:

@@ -11,7 +11,7 @@ that a route names are created before and swept after it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal, Protocol
@@ -41,7 +41,12 @@ class Read:
     namespace: str = ""
     optional: bool = False
     """A kind that is not served counts as an empty list."""
+    about: tuple[str, ...] = ()
+    """Only what may concern these Services (`name.namespace`) is of interest; everything when empty."""
 
+
+Concerns = Callable[[Json], Collection[str] | None]
+"""Which Services (`name.namespace`) an object is about; None when it may be about any."""
 
 Objects = Mapping[Kind, Sequence[Json]]
 """What was read, by kind."""
@@ -86,6 +91,8 @@ class Router(Protocol):
 
     name: str
     features: frozenset[Feature]
+    concerns: Mapping[Kind, Concerns]
+    """For kinds that are read of all namespaces: what an object is about, so that a cache can find it."""
 
     def reads(self, backends: Backends) -> tuple[Read, ...]:
         """What the other methods need to see."""

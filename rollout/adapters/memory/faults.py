@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, TypeVar
@@ -104,13 +104,15 @@ class FaultyCluster:
         self._past[ref] = None if obj is None else clone(obj)
         return obj
 
-    async def list(self, kind: Kind, namespace: str = "", labels: Mapping[str, str] | None = None) -> list[Json]:
+    async def list(
+        self, kind: Kind, namespace: str = "", labels: Mapping[str, str] | None = None, *, about: Collection[str] = ()
+    ) -> list[Json]:
         """The objects; when stale, as this method saw them last."""
         fault = self._before_read(f"list {kind}")
         key = (kind, namespace, tuple(sorted((labels or {}).items())))
         if fault is Fault.STALE and key in self._past_lists:
             return [clone(obj) for obj in self._past_lists[key]]
-        found = await self.inner.list(kind, namespace, labels)
+        found = await self.inner.list(kind, namespace, labels, about=about)
         self._past_lists[key] = [clone(obj) for obj in found]
         return found
 

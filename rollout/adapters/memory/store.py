@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 from rollout.adapters.memory.apiserver import ApiServer
@@ -52,7 +52,9 @@ class MemoryCluster:
         obj = self.objects.get(ref) if self.server.served(ref.kind) else None
         return None if obj is None else clone(obj)
 
-    async def list(self, kind: Kind, namespace: str = "", labels: Mapping[str, str] | None = None) -> list[Json]:
+    async def list(
+        self, kind: Kind, namespace: str = "", labels: Mapping[str, str] | None = None, *, about: Collection[str] = ()
+    ) -> list[Json]:
         """See `ports.cluster.Cluster.list`. Sorted by namespace and name, as a real server does."""
         self._authorize("list", kind, namespace)
         self.server.require(kind)

@@ -15,16 +15,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from rollout.adapters.routers.istio import findings, homing, steering, view
+from rollout.adapters.routers.istio.hosts import canonical, concerned
 from rollout.adapters.routers.istio.routes import sound
 from rollout.plan.finding import Finding
-from rollout.plan.kinds import DESTINATION_RULE, SERVICE, SIDECAR, VIRTUAL_SERVICE
+from rollout.plan.kinds import DESTINATION_RULE, SERVICE, SIDECAR, VIRTUAL_SERVICE, Kind
 from rollout.plan.program import Backends
 from rollout.plan.run import Entry
-from rollout.ports.router import Change, Feature, Objects, Read, RouteView
+from rollout.ports.router import Change, Concerns, Feature, Objects, Read, RouteView
 
 
 class Istio:
@@ -32,12 +34,14 @@ class Istio:
 
     name: str = "istio"
     features: frozenset[Feature] = frozenset({Feature.FRACTIONS, Feature.MATCH, Feature.MIRROR, Feature.TCP})
+    concerns: Mapping[Kind, Concerns] = MappingProxyType({VIRTUAL_SERVICE: concerned, DESTINATION_RULE: concerned})
 
     def reads(self, backends: Backends) -> tuple[Read, ...]:
         """Routes and rules of all namespaces, for any of them may name or hide the Service."""
+        about = tuple({f"{backends.service}.{backends.namespace}", *_hosts(backends)})
         return (
-            Read(VIRTUAL_SERVICE),
-            Read(DESTINATION_RULE),
+            Read(VIRTUAL_SERVICE, about=about),
+            Read(DESTINATION_RULE, about=about),
             Read(SERVICE, backends.namespace),
             Read(SIDECAR, backends.namespace, optional=True),
         )
@@ -68,3 +72,10 @@ class Istio:
     def findings(self, backends: Backends, objects: Objects) -> tuple[Finding, ...]:
         """What would hide or break our routes."""
         return findings.find(backends, sound(objects))
+
+
+def _hosts(backends: Backends) -> Iterator[str]:
+    """The hosts of a traffic-only plan."""
+    for side in (backends.stable, backends.candidate):
+        if side.host:
+            yield canonical(side.host, backends.namespace)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from rollout.plan.base import Json
@@ -80,3 +80,24 @@ def seen_at_home(obj: Json) -> bool:
     """Whether its own namespace sees it."""
     export = set(obj["spec"].get("exportTo") or ["*"])
     return bool(export & {".", "*", home_of(obj)})
+
+
+def concerned(obj: Json) -> frozenset[str] | None:
+    """The hosts that a VirtualService or DestinationRule names anywhere; None with a wildcard among them."""
+    hosts = set(_named(obj.get("spec")))
+    return None if any(is_wildcard(host) for host in hosts) else frozenset(canonical(h, home_of(obj)) for h in hosts)
+
+
+def _named(part: Any) -> Iterator[str]:
+    """Every value of a field `host` or `hosts`, at any depth."""
+    if isinstance(part, Mapping):
+        for key, value in part.items():
+            if key == "host" and isinstance(value, str):
+                yield value
+            elif key == "hosts" and isinstance(value, list):
+                yield from (host for host in value if isinstance(host, str))
+            else:
+                yield from _named(value)
+    elif isinstance(part, list):
+        for value in part:
+            yield from _named(value)

@@ -1,0 +1,97 @@
+"""The cluster as the controller has it: reads come from the watches, writes are fenced by the leader's lease.
+
+It is a `Cluster` like any other, so the engine is the same in the foreground and here.  The answer to a write goes
+into the store at once: the next turn sees what the last one did, although the watch may lag behind.
+"""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Final
+
+from rollout.controller.stores import Stores
+from rollout.errors import Unsupported
+from rollout.plan.base import Json
+from rollout.plan.kinds import Kind, Ref, kind_of
+from rollout.ports.clock import Clock
+from rollout.ports.cluster import Cluster, Guard
+
+BELIEVED: Final = 300.0
+"""Seconds that an answer about our own rights is believed."""
+
+
+class CachedCluster:
+    """The port `Cluster`: watched kinds from memory, everything else from `inner`.
+
+    `fence` is called right before each write, and raises when we may not write any more.
+    """
+
+    def __init__(self, inner: Cluster, stores: Stores, clock: Clock, fence: Callable[[], None]) -> None:
+        self.inner = inner
+        self.stores = stores
+        self._clock = clock
+        self._fence = fence
+        self._rights: dict[tuple[str, Kind, str], tuple[float, bool]] = {}
+
+    async def get(self, ref: Ref) -> Json | None:
+        """See `ports.cluster.Cluster.get`. What comes from memory must not be changed."""
+        store = self.stores.of(ref.kind, ref.namespace)
+        return await self.inner.get(ref) if store is None else store.get(ref)
+
+    async def list(
+        self, kind: Kind, namespace: str = "", labels: Mapping[str, str] | None = None, *, about: Collection[str] = ()
+    ) -> builtins.list[Json]:
+        """See `ports.cluster.Cluster.list`. What comes from memory must not be changed."""
+        store = self.stores.of(kind, namespace, labels)
+        if store is None:
+            return await self.inner.list(kind, namespace, labels, about=about)
+        if not self.stores.served(kind):
+            raise Unsupported(f"the API server does not serve {kind.plural}.{kind.group}", hint=f"install {kind}")
+        return store.list(namespace, labels, about)
+
+    async def create(self, obj: Json, *, dry_run: bool = False) -> Json:
+        """See `ports.cluster.Cluster.create`."""
+        self._fence()
+        made = await self.inner.create(obj, dry_run=dry_run)
+        return made if dry_run else self._learned(made)
+
+    async def patch(self, ref: Ref, ops: Sequence[Json], guard: Guard, *, dry_run: bool = False) -> Json:
+        """See `ports.cluster.Cluster.patch`."""
+        self._fence()
+        made = await self.inner.patch(ref, ops, guard, dry_run=dry_run)
+        return made if dry_run else self._learned(made)
+
+    async def put_status(self, ref: Ref, status: Json, guard: Guard) -> Json:
+        """See `ports.cluster.Cluster.put_status`."""
+        self._fence()
+        return self._learned(await self.inner.put_status(ref, status, guard))
+
+    async def delete(self, ref: Ref, guard: Guard, *, foreground: bool = False) -> None:
+        """See `ports.cluster.Cluster.delete`."""
+        self._fence()
+        await self.inner.delete(ref, guard, foreground=foreground)
+
+    async def allowed(self, verb: str, kind: Kind, namespace: str) -> bool:
+        """See `ports.cluster.Cluster.allowed`. Asked once in five minutes."""
+        key, now = (verb, kind, namespace), self._clock.monotonic()
+        at, known = self._rights.get(key, (now - BELIEVED, False))
+        if now - at < BELIEVED:
+            return known
+        allowed = await self.inner.allowed(verb, kind, namespace)
+        self._rights[key] = (now, allowed)
+        return allowed
+
+    async def serves(self, kind: Kind) -> bool:
+        """See `ports.cluster.Cluster.serves`."""
+        if self.stores.of(kind, "") is not None:
+            return self.stores.served(kind)
+        return await self.inner.serves(kind)
+
+    async def version(self) -> str:
+        """See `ports.cluster.Cluster.version`."""
+        return await self.inner.version()
+
+    def _learned(self, obj: Json) -> Json:
+        self.stores.learned(obj, kind_of(obj))
+        return obj

@@ -1,0 +1,47 @@
+"""When what is to be looked at again: a heap of times, one for each key, the earliest counts."""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+K = TypeVar("K", bound=Hashable)
+
+
+@dataclass(slots=True)
+class Due(Generic[K]):
+    """Keys by the moment at which they are due; seconds on any clock that does not go back."""
+
+    _at: dict[K, float] = field(default_factory=dict)
+    _heap: list[tuple[float, int, K]] = field(default_factory=list)
+    _count: int = 0
+
+    def __len__(self) -> int:
+        return len(self._at)
+
+    def push(self, key: K, at: float) -> None:
+        """Look at `key` then, unless it is due earlier anyway; infinity means never."""
+        if at == math.inf or self._at.get(key, math.inf) <= at:
+            return
+        self._at[key] = at
+        self._count += 1
+        heapq.heappush(self._heap, (at, self._count, key))
+
+    def pop(self, now: float) -> list[K]:
+        """What is due, the longest overdue first."""
+        due: list[K] = []
+        while self._heap and self._heap[0][0] <= now:
+            at, _, key = heapq.heappop(self._heap)
+            if self._at.get(key) == at:  # otherwise it was pushed again for an earlier time, and is done with
+                del self._at[key]
+                due.append(key)
+        return due
+
+    def next(self) -> float:
+        """When the next key is due; infinity when nothing is."""
+        while self._heap and self._at.get(self._heap[0][2]) != self._heap[0][0]:
+            heapq.heappop(self._heap)
+        return self._heap[0][0] if self._heap else math.inf

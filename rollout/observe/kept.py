@@ -1,0 +1,35 @@
+"""What is kept of an object that is watched: the fields we use.  Memory is what a controller of many plans costs."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from rollout.plan.base import Json
+
+LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
+_POD_META: Final = ("name", "namespace", "uid", "resourceVersion", "labels", "deletionTimestamp")
+_POD_STATUS: Final = ("phase", "conditions", "initContainerStatuses", "containerStatuses")
+
+
+def kept(obj: Json) -> Json:
+    """The object without what nobody of ours reads.
+
+    A long annotation keeps its key: whether an object has annotations decides how a patch adds one.
+    """
+    if obj["kind"] == "Pod":
+        return _pod(obj)
+    meta = {key: value for key, value in obj["metadata"].items() if key != "managedFields"}
+    if LAST_APPLIED in (meta.get("annotations") or {}):
+        meta["annotations"] = {**meta["annotations"], LAST_APPLIED: ""}
+    return {**obj, "metadata": meta}
+
+
+def _pod(pod: Json) -> Json:
+    """Of a pod only what tells whether it is well, and whose it is."""
+    meta, status = pod["metadata"], pod.get("status") or {}
+    return {
+        "apiVersion": pod["apiVersion"],
+        "kind": pod["kind"],
+        "metadata": {key: meta[key] for key in _POD_META if key in meta},
+        "status": {key: status[key] for key in _POD_STATUS if key in status},
+    }
