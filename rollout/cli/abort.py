@@ -1,15 +1,18 @@
-"""abort: take the traffic home, and see it arrive. When nobody drives the run, this process does."""
+"""abort: take the traffic home, and see it arrive. Where no controller does it, this process does."""
 
 from __future__ import annotations
 
 import asyncio
 
+from rollout.cli import orders
 from rollout.cli.drive import Drive
-from rollout.cli.exit import Code, UsageError, of_phase
+from rollout.cli.exit import Code, of_phase
+from rollout.cli.follow import interruptible
 from rollout.cli.options import Common
-from rollout.cli.out import Printer, confirmed
+from rollout.cli.out import Printer
 from rollout.cli.render import run as render
-from rollout.cli.session import connected, somebody
+from rollout.cli.session import connected
+from rollout.cli.watch import follow
 from rollout.controller.view import RunView
 from rollout.errors import InvalidInput
 from rollout.plan.run import Phase
@@ -25,13 +28,18 @@ async def _abort(common: Common, plan: str, *, reason: str, yes: bool) -> int:
     async with connected(common) as session:
         view = await session.run(plan)
         _possible(view)
-        printer.say(f"run {view.name} is at {render.position(view)}; its traffic goes back to stable")
-        if not confirmed(printer, f"abort run {view.name}?", yes=yes):
-            raise UsageError("not confirmed, nothing was done", hint="answer y, or give --yes")
-        await session.engine.order(view.namespace, view.name, "abort", by=somebody(), reason=reason)
-        if not await session.engine.engine_alive(view):
-            printer.say("nobody drives this run: going home from here")
-        view = await Drive(session, printer, leave=True).to_the_end(view)
+        says = f"run {view.name} is at {render.position(view)}; its traffic goes back to stable"
+        orders.confirm(printer, says, f"abort run {view.name}?", yes=yes)
+        controlled = await session.controller(view.namespace) is not None
+        answer = await orders.give(session, view, "abort", reason=reason)
+        if answer.outcome is orders.Outcome.REFUSED:
+            return orders.tell(printer, answer)
+        if controlled:
+            view = await interruptible(follow(session, printer, answer.view))
+        else:
+            if answer.outcome is orders.Outcome.WAITING:
+                printer.say("nobody drives this run: going home from here")
+            view = await Drive(session, printer, leave=True).to_the_end(view)
     printer.emit(lambda: render.as_json(view), lambda: render.status(view), [render.name(view)])
     # the abort came too late, or the way home is blocked: either way it is not what was asked for
     return Code.GOOD if view.state.phase is Phase.ABORTED else of_phase(view.state.phase) or Code.ERROR

@@ -42,6 +42,7 @@ class Common:
     context: str | None = None
     kubeconfig: str | None = None
     prometheus: str | None = None
+    controller_namespace: str = "rollout-system"
     output: Format = Format.TABLE
     no_color: bool = False
     verbose: bool = False
@@ -58,6 +59,12 @@ _CLUSTER: Final[dict[str, Any]] = {
         str | None,
         typer.Option("--prometheus", envvar="ROLLOUT_PROMETHEUS", help="URL of Prometheus, for plans that name none."),
     ],
+    "controller_namespace": Annotated[
+        str,
+        typer.Option(
+            "--controller-namespace", envvar="ROLLOUT_CONTROLLER_NAMESPACE", help="Where the controller is installed."
+        ),
+    ],
 }
 _EVERY: Final[dict[str, Any]] = {
     "output": Annotated[Format, typer.Option("--output", "-o", help="How to print the result.")],
@@ -70,16 +77,21 @@ _EVERY: Final[dict[str, Any]] = {
 def verb(
     app: typer.Typer, *, cluster: bool = True, formats: str = "table wide json yaml name"
 ) -> Callable[[Callable[Concatenate[Common, P], int]], Callable[Concatenate[Common, P], int]]:
-    """Register a function as a verb: the common options are added to its own, errors become exit codes."""
+    """Register a function as a verb: the common options are added to its own, errors become exit codes.
+
+    An option of its own comes before a common one of the same name.
+    """
 
     def register(function: Callable[Concatenate[Common, P], int]) -> Callable[Concatenate[Common, P], int]:
-        shared = {**(_CLUSTER if cluster else {}), **_EVERY}
+        own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
+        taken = {parameter.name for parameter in own}
+        every = {**(_CLUSTER if cluster else {}), **_EVERY}
+        shared = {name: annotation for name, annotation in every.items() if name not in taken}
 
         def command(**given: Any) -> None:
             common = Common(**{name: given.pop(name) for name in shared})
             raise typer.Exit(_guarded(lambda: function(common, **given), common, formats))  # type: ignore[call-arg]
 
-        own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
         defaults = {field.name: field.default for field in fields(Common)}
         command.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
             [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]

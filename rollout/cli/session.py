@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from rollout.cli.options import Common
 from rollout.cli.source import Given, from_cluster, from_file, is_file, templates_in
+from rollout.controller import leader
 from rollout.controller.foreground import Foreground
 from rollout.controller.view import RunView
 from rollout.errors import NotFound
@@ -23,6 +24,17 @@ class Session:
     world: World
     namespace: str
     engine: Foreground
+    home: str = leader.HOME
+    """The namespace of the controller."""
+
+    async def controller(self, namespace: str) -> leader.Controller | None:
+        """The controller that looks after a namespace, if one is alive and we may look."""
+        found = await leader.find(self.world, self.home)
+        return found if found is not None and found.serves(namespace) else None
+
+    async def driven(self, view: RunView) -> bool:
+        """Whether somebody drives the run: an engine in a terminal, or the controller."""
+        return await self.engine.engine_alive(view) or await self.controller(view.namespace) is not None
 
     async def given(self, source: str, explicit: str | None) -> Given:
         """The plan behind FILE|PLAN, with the templates of its file and of its namespace."""
@@ -60,7 +72,7 @@ async def connected(common: Common) -> AsyncIterator[Session]:
         namespace=common.namespace,
         prometheus=common.prometheus,
     ) as (world, namespace):
-        yield Session(world, namespace, Foreground(world))
+        yield Session(world, namespace, Foreground(world), common.controller_namespace)
 
 
 def somebody() -> str:

@@ -67,7 +67,7 @@ async def _one(common: Common, plan: str, run_id: str | None, reached: Reached |
         view = await session.run(plan, run_id)
         if reached is not None:
             view = await _wait(session, view, reached, limit)
-        driven = None if view.state.phase.ended else await session.engine.engine_alive(view)
+        driven = None if view.state.phase.ended else await session.driven(view)
     printer.emit(
         lambda: {**render.as_json(view), "driven": driven},
         lambda: render.status(view, driven=driven),

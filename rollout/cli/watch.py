@@ -25,14 +25,15 @@ async def _watch(common: Common, plan: str, run_id: str | None) -> int:
     async with connected(common) as session:
         view = await session.run(plan, run_id)
         over = view.state.phase.ended
-        if not over and not await session.engine.engine_alive(view):
+        if not over and not await session.driven(view):
             printer.warn(f"nobody drives this run; resume it with: rollout start {plan} -n {view.namespace}")
-        view = await interruptible(_follow(session, printer, view))
+        view = await interruptible(follow(session, printer, view))
     printer.emit(lambda: render.as_json(view), lambda: render.status(view), [render.name(view)])
     return of_phase(view.state.phase)
 
 
-async def _follow(session: Session, printer: Printer, view: RunView) -> RunView:
+async def follow(session: Session, printer: Printer, view: RunView) -> RunView:
+    """Show a run that somebody else drives, until it has ended or is held."""
     with following(printer, session.world.clock, lambda: "Ctrl-C stops watching; the run goes on") as follower:
         follower(view)
         while not (view.state.phase.ended or view.state.phase is Phase.HELD):

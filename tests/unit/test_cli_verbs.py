@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -49,15 +49,24 @@ class Shell:
         path.write_text(yaml.safe_dump({**demo.PLAN, "spec": {**demo.PLAN["spec"], **spec}}), encoding="utf-8")
         return str(path)
 
+    def on_record(self, phase: Phase) -> Callable[[RunView], bool]:
+        """Whether this phase of the run is known to the cluster."""
+
+        def known(view: RunView) -> bool:
+            status = self.simulation.get(PLAN_RUN, view.name).get("status") or {}
+            return view.state.phase is phase and status.get("phase") == phase
+
+        return known
+
     def until(self, phase: Phase, image: str = GOOD, **spec: Any) -> RunView:
-        """Another engine drives a run until this phase, and is killed there."""
+        """Another engine drives a run until this phase is on record, and is killed there."""
 
         plan = yaml.safe_load(Path(self.file(**spec)).read_text(encoding="utf-8"))
 
         async def drive() -> RunView:
             engine = Foreground(self.world)
             view = await engine.start(plan, images={"app": image}, by="somebody else")
-            return await engine.drive("shop", view.name, lambda _: None, until=lambda v: v.state.phase is phase)
+            return await engine.drive("shop", view.name, lambda _: None, until=self.on_record(phase))
 
         return asyncio.run(drive())
 
