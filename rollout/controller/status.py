@@ -2,7 +2,8 @@
 
 Ready, and the abnormal-true Reconciling and Stalled; the phase decides which (the table of the README):
 running is Ready=False with Reconciling=True; succeeded is Ready=True; ended badly or waiting for a person after a
-failure is Ready=False with Stalled=True.
+failure is Ready=False with Stalled=True.  A plan whose run gave way to a newer revision is not done: who waits for it
+waits for the next run.
 """
 
 from __future__ import annotations
@@ -10,11 +11,18 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from rollout.decide.reason import Reason
 from rollout.plan.base import Json
 from rollout.plan.run import Phase, RunSpec, State, dump_state
 
 _STALLED: Final = frozenset({Phase.ROLLED_BACK, Phase.ABORTED, Phase.HELD})
 _READY: Final = frozenset({Phase.SUCCEEDED, Phase.SUPERSEDED})
+_DOMAIN: Final = {
+    Phase.AWAITING_APPROVAL: "AwaitingApproval",
+    Phase.PAUSED: "Paused",
+    Phase.ROLLED_BACK: "RolledBack",
+}
+"""Conditions of our own; each is there in its phase only."""
 
 
 def rfc3339(moment: float) -> str:
@@ -22,19 +30,17 @@ def rfc3339(moment: float) -> str:
     return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def conditions(state: State, generation: int, before: list[Json], now: float) -> list[Json]:
+def conditions(state: State, generation: int, before: list[Json], now: float, *, ready: bool) -> list[Json]:
     """Ready, Reconciling, Stalled and the domain conditions; a time moves only when the status does."""
     reason = state.reason or str(state.phase)
     message = state.message[:1024]
-    wanted: dict[str, bool] = {"Ready": state.phase in _READY}
+    wanted: dict[str, bool] = {"Ready": ready}
     if state.phase in _STALLED:
         wanted["Stalled"] = True
-    elif state.phase not in _READY:
+    elif not ready:
         wanted["Reconciling"] = True
-    if state.phase is Phase.AWAITING_APPROVAL:
-        wanted["AwaitingApproval"] = True
-    if state.phase is Phase.ROLLED_BACK:
-        wanted["RolledBack"] = True
+    if state.phase in _DOMAIN:
+        wanted[_DOMAIN[state.phase]] = True
     old = {c["type"]: c for c in before}
     return [
         _condition(kind, str(is_true), reason, message, generation, old.get(kind), now)
@@ -78,7 +84,7 @@ def run_status(run: Json, spec: RunSpec, state: State, now: float) -> Json:
         "weight": state.weight,
         "reason": state.reason,
         "message": state.message[:1024],
-        "conditions": conditions(state, generation, before, now),
+        "conditions": conditions(state, generation, before, now, ready=state.phase in _READY),
         "state": dump_state(state),
     }
     if state.started:
@@ -93,6 +99,8 @@ def plan_status(plan: Json, run: str, spec: RunSpec, state: State, now: float) -
     """The status of the plan that a run belongs to."""
     generation = plan["metadata"].get("generation", 1)
     before = (plan.get("status") or {}).get("conditions", [])
+    superseded = state.phase is Phase.SUPERSEDED and state.reason == Reason.NEW_REVISION
+    ready = state.phase in _READY and not superseded
     return {
         "observedGeneration": generation,
         "phase": str(state.phase),
@@ -101,5 +109,5 @@ def plan_status(plan: Json, run: str, spec: RunSpec, state: State, now: float) -
         "run": run,
         "reason": state.reason,
         "message": state.message[:1024],
-        "conditions": conditions(state, generation, before, now),
+        "conditions": conditions(state, generation, before, now, ready=ready),
     }

@@ -33,6 +33,7 @@ from rollout.plan.run import Phase
 from rollout.ports.cluster import Cluster
 from rollout.ports.world import World
 from rollout.registry import routers, strategies
+from tests.kit.kstatus import Conformance
 
 GOOD, BAD, CRASHING = "shop/web:1.1", "shop/web:1.2-errors", "shop/web:1.2-crash"
 DATA_PATH = (VIRTUAL_SERVICE, DESTINATION_RULE, SERVICE, DEPLOYMENT)
@@ -96,6 +97,8 @@ class Sim:
     """Invariants that were broken, in words."""
     committed: float | None = None
     """When the version had proved itself: a native promotion takes the route home before it releases."""
+    kstatus: Conformance = field(default_factory=Conformance)
+    """What every version of our objects said to GitOps tools."""
 
     def __post_init__(self) -> None:
         self.memory = Memory(self.seed, hold_policy=self.hold_policy)
@@ -196,6 +199,8 @@ class Sim:
             self.committed = self.memory.clock.now()
         journal = state.get("journal", [])
         found = self.memory.objects.get(ref)
+        if found is not None:
+            self.kstatus.see(found)
         mine = run is not None and found is not None and RUN_LABEL in found["metadata"].get("labels", {})
         if mine and ref.kind in (DESTINATION_RULE, VIRTUAL_SERVICE, DEPLOYMENT):
             if not any((e["objectKind"], e["name"]) == (ref.kind.name, ref.name) for e in journal):
@@ -206,7 +211,7 @@ class Sim:
 
     def at_rest(self, *, promoted: bool | None = None) -> list[str]:
         """Nothing of ours in the data path, every spec as its owner wrote it, nobody was refused an answer."""
-        wrong = list(self.broken)
+        wrong = [*self.broken, *self.kstatus.wrong]
         wrong += [f"{ref} was left behind" for ref, obj in self.memory.objects if _ours(ref.kind, obj)]
         for name, spec in self.data_path().items():
             if _without_hold(spec) != _without_hold(self._wanted(name)):
