@@ -1,4 +1,7 @@
-"""Rights: every verb on every kind that a run needs, by feature, in one table."""
+"""Rights: every verb on every kind that a run needs, by feature, in one table.
+
+People are checked against it, and the installed roles are made of it.
+"""
 
 from __future__ import annotations
 
@@ -9,16 +12,25 @@ from typing import Final
 
 from rollout.checks.subject import Checker, Subject
 from rollout.plan.finding import Finding, Level
+from rollout.plan.holdpolicy import NAME as HOLD_POLICY
 from rollout.plan.kinds import (
     CANARY_PLAN,
+    CONFIGMAP,
     DEPLOYMENT,
     DESTINATION_RULE,
+    EVENT,
+    HPA,
     LEASE,
     METRIC_TEMPLATE,
+    MUTATING_BINDING,
+    PDB,
     PLAN_DECISION,
     PLAN_RUN,
     POD,
+    PVC,
     REPLICASET,
+    SERVICE,
+    SIDECAR,
     VIRTUAL_SERVICE,
     Kind,
 )
@@ -32,21 +44,32 @@ class Need:
     feature: str
     kind: Kind
     verbs: tuple[str, ...]
+    name: str = ""
+    """Only of the object with this name; empty for all."""
 
 
 PLAN_STATUS: Final = replace(CANARY_PLAN, plural="canaryplans/status")
 RUN_STATUS: Final = replace(PLAN_RUN, plural="planruns/status")
 
-RECORD: Final = (
-    Need("keep the record", CANARY_PLAN, ("get", "list", "create", "patch")),
-    Need("tell how a plan stands", PLAN_STATUS, ("update",)),
+ENGINE: Final = (
+    Need("read plans", CANARY_PLAN, ("get", "list")),
+    Need("tell how a plan stands", PLAN_STATUS, ("patch",)),
     Need("keep the record", PLAN_RUN, ("get", "list", "create", "patch", "delete")),
-    Need("remember how far a run got", RUN_STATUS, ("update",)),
-    Need("take and give orders", PLAN_DECISION, ("list", "create")),
+    Need("remember how far a run got", RUN_STATUS, ("patch",)),
+    Need("take orders", PLAN_DECISION, ("list",)),
     Need("read queries", METRIC_TEMPLATE, ("list",)),
     Need("let one engine at a time drive a run", LEASE, ("get", "create", "patch", "delete")),
 )
-"""What every plan needs."""
+"""What every engine needs for every plan."""
+
+PERSON: Final = (
+    Need("store the plan", CANARY_PLAN, ("create", "patch")),
+    Need("give orders", PLAN_DECISION, ("create",)),
+)
+"""What `rollout start` needs besides, with the verbs of its orders; a controller finds plans and orders stored."""
+
+RECORD: Final = (*ENGINE, *PERSON)
+"""What every plan needs that is driven from a terminal."""
 
 WORKLOAD: Final = (
     Need("hold and release the target, run the candidate", DEPLOYMENT, ("get", "create", "patch", "delete")),
@@ -57,6 +80,43 @@ WORKLOAD: Final = (
 
 RELEASE: Final = (Need("release a revision that the policy holds", CANARY_PLAN, ("release",)),)
 """What the hold mode `policy` needs."""
+
+TELL: Final = (Need("tell what happens, as Events", EVENT, ("create",)),)
+"""What an engine does if it may, and goes without if not."""
+
+PREFLIGHT: Final = (
+    Need("check that stable's configuration stays", CONFIGMAP, ("get",)),
+    Need("check that two versions can share a volume", PVC, ("get",)),
+    Need("check that autoscalers fit", HPA, ("list",)),
+    Need("check that disruption budgets fit", PDB, ("list",)),
+)
+"""What some checks look at, and say so when they may not. Not Secrets: who may read them decides about the names."""
+
+HOLD_MODE: Final = (Need("see whether the hold policy is installed", MUTATING_BINDING, ("get",), HOLD_POLICY),)
+"""What finds the hold mode. Cluster-wide by nature."""
+
+ROUTES: Final = ("create", "patch", "delete")
+"""What a router does to the routes and rules that it reads."""
+
+ISTIO: Final = (
+    Need("split the traffic", VIRTUAL_SERVICE, ("list", *ROUTES)),
+    Need("split the traffic", DESTINATION_RULE, ("list", *ROUTES)),
+    Need("find the routes to a Service", SERVICE, ("list",)),
+    Need("see which rules sidecars get", SIDECAR, ("list",)),
+)
+"""What the router `istio` needs: what it reads, and what it writes of that."""
+
+
+def watched(needs: Iterable[Need]) -> tuple[Need, ...]:
+    """The same for a controller, which reads from watches: whoever reads a kind gets, lists and watches it."""
+    reads = frozenset({"get", "list"})
+    return tuple(
+        replace(need, verbs=("get", "list", "watch", *(v for v in need.verbs if v not in reads)))
+        if reads & set(need.verbs) and not need.name
+        else need
+        for need in needs
+    )
+
 
 _WRITTEN: Final = frozenset({VIRTUAL_SERVICE, DESTINATION_RULE})
 """Kinds that routers write in the plan's namespace."""
@@ -85,7 +145,7 @@ async def routes(subject: Subject) -> Sequence[Finding]:
             continue
         found += await _unreadable(subject, read)
         if read.kind in _WRITTEN:
-            need = Need("split the traffic", read.kind, ("create", "patch", "delete"))
+            need = Need("split the traffic", read.kind, ROUTES)
             found += await _missing(subject, (need,))
     return found
 

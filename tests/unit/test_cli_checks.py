@@ -234,7 +234,7 @@ async def test_an_outage_is_one_finding_however_many_gates_it_hits(shop: Simulat
 
 @pytest.mark.parametrize(
     ("verb", "kind"),
-    [("create", VIRTUAL_SERVICE), ("list", VIRTUAL_SERVICE), ("create", DEPLOYMENT), ("update", RUN_STATUS)],
+    [("create", VIRTUAL_SERVICE), ("list", VIRTUAL_SERVICE), ("create", DEPLOYMENT), ("patch", RUN_STATUS)],
 )
 async def test_missing_rights_are_named(shop: Simulation, verb: str, kind: Kind) -> None:
     shop.cluster.deny(verb, kind)
