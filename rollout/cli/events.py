@@ -1,0 +1,90 @@
+"""events: what happened to a plan and its runs, oldest first; with -w also what happens now."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import Final
+
+import orjson
+
+from rollout.cli.exit import Code
+from rollout.cli.follow import interruptible
+from rollout.cli.options import Common, Format
+from rollout.cli.out import Printer
+from rollout.cli.render import events as render
+from rollout.cli.render.events import Line
+from rollout.cli.render.words import lines
+from rollout.cli.session import Session, connected
+from rollout.cli.source import from_cluster
+from rollout.errors import Forbidden, Retry
+from rollout.plan.base import Json
+from rollout.plan.kinds import CANARY_PLAN, EVENT, PLAN_RUN
+
+LOOK: Final = 2.0
+"""Seconds between two looks with -w."""
+
+
+def events(common: Common, plan: str, *, watch: bool) -> int:
+    """Print, or print until interrupted."""
+    return asyncio.run(_events(common, plan, watch=watch))
+
+
+async def _events(common: Common, plan: str, *, watch: bool) -> int:
+    printer = Printer(common)
+    async with connected(common) as session:
+        await from_cluster(session.world.cluster, session.namespace, plan)
+        found = await _read(session, printer, plan)
+        if watch:
+            return await interruptible(_watch(session, printer, common.output, plan, found))
+    if not found:
+        printer.say(f"nothing is on record about plan {plan}; next: rollout start {plan} -n {session.namespace}")
+    printer.emit(lambda: [render.as_json(line) for line in found], lambda: lines(render.table(found)))
+    return Code.GOOD
+
+
+async def _watch(session: Session, printer: Printer, output: Format, plan: str, found: list[Line]) -> int:
+    """What is there, then what is new, until somebody stops it."""
+    told: set[tuple[str, str, str, int]] = set()
+    first = True
+    while True:
+        fresh = [line for line in found if line.key not in told]
+        if output is Format.JSON:
+            for line in fresh:
+                printer.stdout.file.write(orjson.dumps(render.as_json(line)).decode() + "\n")
+            printer.stdout.file.flush()
+        else:
+            for text in render.table(fresh, head=first):
+                printer.result(text)
+        first = False
+        told |= {line.key for line in fresh}
+        await session.world.clock.sleep(LOOK)
+        try:
+            found = await _read(session, printer, plan)
+        except Retry:
+            continue  # the API server does not answer; the next look will do
+
+
+async def _read(session: Session, printer: Printer, plan: str) -> list[Line]:
+    runs = await session.engine.runs(session.namespace, plan)
+    names = {view.name for view in runs}
+    try:
+        found = await session.world.cluster.list(EVENT, session.namespace)
+    except Forbidden as error:
+        printer.say(f"only what the runs remember: {error}")
+        found = []
+    about = [render.of_event(event) for event in found if _concerns(event, plan, names)]
+    return render.merged([line for view in runs for line in render.of_run(view)], about)
+
+
+def _concerns(event: Json, plan: str, runs: set[str]) -> bool:
+    """Whether an Event is about the plan or one of its runs; a run that was discarded is known by its name."""
+    about = event.get("regarding") or {}
+    name = str(about.get("name", ""))
+    if about.get("kind") == CANARY_PLAN.name:
+        return name == plan
+    return about.get("kind") == PLAN_RUN.name and (name in runs or bool(_run_of(plan).fullmatch(name)))
+
+
+def _run_of(plan: str) -> re.Pattern[str]:
+    return re.compile(re.escape(plan[:46].rstrip("-.")) + r"-[0-9a-z]{1,5}-[0-9]+")

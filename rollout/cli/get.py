@@ -1,0 +1,163 @@
+"""get: the plans, as their statuses have them; with -w a line for each change."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, Final
+
+import orjson
+import yaml
+
+from rollout.cli.exit import Code, UsageError
+from rollout.cli.follow import interruptible
+from rollout.cli.options import Common, Format
+from rollout.cli.out import Printer
+from rollout.cli.render import plans as render
+from rollout.cli.render.plans import Row
+from rollout.cli.render.words import lines
+from rollout.cli.session import Session, connected
+from rollout.controller import leader
+from rollout.controller.lease import alive
+from rollout.controller.view import RunView
+from rollout.errors import NotFound, Retry
+from rollout.plan.base import Json
+from rollout.plan.kinds import CANARY_PLAN, LEASE, Ref
+from rollout.plan.run import Phase
+
+LOOK: Final = 2.0
+"""Seconds between two looks with -w."""
+
+
+def get(common: Common, plan: str | None, *, all_namespaces: bool, watch: bool) -> int:
+    """Print, or print until interrupted."""
+    if plan and all_namespaces:
+        raise UsageError("-A is for all plans", hint="leave PLAN out, or give its namespace with -n")
+    return asyncio.run(_get(common, plan, all_namespaces=all_namespaces, watch=watch))
+
+
+async def _get(common: Common, plan: str | None, *, all_namespaces: bool, watch: bool) -> int:
+    printer = Printer(common)
+    async with connected(common) as session:
+        namespace = "" if all_namespaces else session.namespace
+        look = _Look(session, namespace, plan, runs=common.output not in (Format.TABLE, Format.NAME))
+        if watch:
+            return await interruptible(_watch(look, printer, common.output, namespaces=all_namespaces))
+        rows = await look.rows()
+    if not rows:
+        where = "any namespace" if all_namespaces else f"namespace {namespace}"
+        printer.say(f"no plans in {where}; next: rollout demo, or rollout start canary.yaml")
+    printer.emit(
+        lambda: render.as_json(rows[0]) if plan else [render.as_json(row) for row in rows],
+        lambda: lines(render.table(rows, wide=printer.wide, namespaces=all_namespaces)) if rows else "",
+        [_name(row) for row in rows],
+    )
+    for remark in render.remarks(rows):
+        printer.say(f"  {remark}")
+    return Code.GOOD
+
+
+def _name(row: Row) -> str:
+    return f"canaryplan.meshrollout.dev/{row.key[1]}"
+
+
+class _Look:
+    """Reads the plans that were asked for: one list, one for their runs where these are shown, and who drives."""
+
+    def __init__(self, session: Session, namespace: str, plan: str | None, *, runs: bool) -> None:
+        self._session, self._namespace, self._plan, self._runs = session, namespace, plan, runs
+
+    async def rows(self) -> list[Row]:
+        """The plans now.
+
+        Raises:
+            NotFound: the one that was named does not exist.
+        """
+        plans = await self._plans()
+        newest: dict[tuple[str, str], RunView] = {}
+        if self._runs:
+            for view in await self._session.engine.runs(self._namespace, self._plan):
+                newest.setdefault((view.namespace, view.spec.plan), view)
+        controller = await leader.find(self._session.world, self._session.home)
+        rows = []
+        for plan in plans:
+            meta, now = plan["metadata"], self._session.world.clock.now()
+            served = controller is not None and controller.serves(meta["namespace"])
+            latest = newest.get((meta["namespace"], meta["name"]))
+            rows.append(Row(plan, now, latest, await self._driven(plan, served=served), served))
+        return rows
+
+    async def pause(self) -> None:
+        """The time between two looks."""
+        await self._session.world.clock.sleep(LOOK)
+
+    async def _plans(self) -> list[Json]:
+        if self._plan is None:
+            return await self._session.engine.plans(self._namespace)
+        found = await self._session.world.cluster.get(Ref(CANARY_PLAN, self._namespace, self._plan))
+        if found is None:
+            raise NotFound(
+                f"there is no CanaryPlan {self._plan} in namespace {self._namespace}", hint="rollout get -A lists all"
+            )
+        return [found]
+
+    async def _driven(self, plan: Json, *, served: bool) -> bool | None:
+        """Whether somebody drives the run under way; a run that has ended or is held needs nobody."""
+        status = plan.get("status") or {}
+        phase, run = status.get("phase") or "Idle", status.get("run")
+        if not run or phase == "Idle" or Phase(phase).ended or phase == Phase.HELD:
+            return None
+        if served:
+            return True
+        world = self._session.world
+        lease = await world.cluster.get(Ref(LEASE, plan["metadata"]["namespace"], run))
+        return lease is not None and alive(lease, world.clock.now())
+
+
+async def _watch(look: _Look, printer: Printer, output: Format, *, namespaces: bool) -> int:
+    """All plans once, then a line for each that changed, until somebody stops it."""
+    known: dict[tuple[str, str], tuple[str, ...]] = {}
+    shown: list[Row] = []
+    while True:
+        try:
+            rows = await look.rows()
+        except Retry:
+            rows = shown  # the API server does not answer; the next look will do
+        changed = [row for row in rows if known.get(row.key) != render.facts(row)]
+        gone = known.keys() - {row.key for row in rows}
+        _print(printer, output, rows, changed, first=not known, namespaces=namespaces)
+        for namespace, name in sorted(gone):
+            printer.say(f"plan {namespace}/{name} was deleted")
+        known, shown = {row.key: render.facts(row) for row in rows}, rows
+        await look.pause()
+
+
+def _print(
+    printer: Printer, output: Format, rows: Sequence[Row], changed: Sequence[Row], *, first: bool, namespaces: bool
+) -> None:
+    match output:
+        case Format.JSON:
+            for row in changed:
+                _write(printer, orjson.dumps(render.as_json(row)).decode() + "\n")
+        case Format.YAML:
+            for row in changed:
+                body: Any = render.as_json(row)
+                _write(printer, "---\n" + yaml.safe_dump(body, sort_keys=False, allow_unicode=True))
+        case Format.NAME:
+            for row in changed:
+                printer.result(_name(row))
+        case Format.TABLE | Format.WIDE | Format.SHORT:
+            # all rows are laid out, so that a line stands below the one that it follows
+            head, *lines_ = render.table(rows, wide=printer.wide, namespaces=namespaces)
+            for line in [head] if first and rows else []:
+                printer.result(line)
+            for row, line in zip(rows, lines_, strict=True):
+                if row in changed:
+                    printer.result(line)
+    for remark in render.remarks(changed):
+        printer.say(f"  {remark}")
+
+
+def _write(printer: Printer, text: str) -> None:
+    printer.stdout.file.write(text)
+    printer.stdout.file.flush()
