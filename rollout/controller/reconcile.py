@@ -76,7 +76,10 @@ class Reconciler:
         for action in decision.actions:
             todo = changes(acting, action, state.journal)
             state = await perform(self.world.cluster, todo, state, record.ensure)
-        await record.keep(state)
+        if decision.wake <= 0 and not state.phase.ended:
+            record.remember(state)
+        else:
+            await record.keep(state)
         return decision.wake
 
 

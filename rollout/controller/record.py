@@ -1,7 +1,8 @@
 """The run's record: the one place where a run's state is read and written.
 
 A write is guarded by the version that was read: of two engines only one can go on.  What is not worth a write (a look
-that changed no verdict) stays in memory until something is, or a minute has passed.
+that passes, a moment that the next engine would find out again) stays in memory until something is, or a minute has
+passed.
 """
 
 from __future__ import annotations
@@ -34,10 +35,14 @@ class Record:
     state: State
     stored: State = field(init=False)
     """The state as it is in the cluster."""
-    written: float = field(default=0.0)
+    written: float = field(init=False)
+    """When it was written last, as far as this engine knows."""
+    told: float = field(init=False)
+    """Up to when its story has been told to people."""
 
     def __post_init__(self) -> None:
         self.stored = self.state
+        self.written = self.told = self.clock.now()
 
     @property
     def ref(self) -> Ref:
@@ -58,15 +63,26 @@ class Record:
         self.state, self.stored, self.written = state, state, now
 
     async def ensure(self, state: State) -> None:
-        """See to it that the cluster has this very state before something is done on the strength of it."""
-        if state != self.stored:
-            await self.save(state)
-
-    async def keep(self, state: State) -> None:
-        """Write the state if it is worth it; remember it anyway."""
-        if material(state) != material(self.state) or self.clock.now() - self.written >= HEARTBEAT:
+        """See to it that the cluster knows what this state has decided before it is done."""
+        if material(state) != material(self.stored):
             await self.save(state)
         self.state = state
+
+    async def keep(self, state: State) -> None:
+        """Write the state if it is worth it, or if the last write was long ago; remember it anyway."""
+        late = self.clock.now() - self.written >= HEARTBEAT and state != self.stored
+        if late or material(state) != material(self.stored):
+            await self.save(state)
+        self.state = state
+
+    def remember(self, state: State) -> None:
+        """Keep the state in memory: the next turn comes at once, and writes what is worth it."""
+        self.state = state
+
+    async def flush(self) -> None:
+        """Write what is only in memory."""
+        if self.state != self.stored:
+            await self.save(self.state)
 
     async def let_go(self) -> None:
         """Take the finalizer off: the run is over."""
@@ -77,12 +93,28 @@ class Record:
 
 
 def material(state: State) -> State:
-    """What is worth a write: everything but how far the counters are, and looks without a new verdict."""
+    """What is worth a write: what was decided, asked and done, and any verdict that is not good.
+
+    Left out is what another engine would find out by looking: how far counters and looks are, what has settled, been
+    seen ready or seen in place, when a hold began (it would begin again), the words of a message.
+    """
     gates = {
-        name: GateState(looks=tuple(replace(x, at=0.0, value=None, text="") for x in gate.looks[-1:]))
+        name: GateState(looks=(replace(last, at=0.0, value=None, text=""),))
         for name, gate in state.gates.items()
+        for last in gate.looks[-1:]
+        if last.verdict not in ("pass", "inconclusive")
     }
-    return replace(state, gates=gates)
+    return replace(
+        state,
+        gates=gates,
+        held_since=None,
+        settled=None,
+        routed=None,
+        prepared=-1.0,
+        message="",
+        suspicion=(),
+        holding=None if state.holding is None else replace(state.holding, message=""),
+    )
 
 
 def parse(cluster: Cluster, clock: Clock, run: Json) -> Record:
@@ -101,4 +133,14 @@ async def load(cluster: Cluster, clock: Clock, ref: Ref, known: Record | None = 
     if run is None:
         raise NotFound(f"{ref} does not exist")
     same = known is not None and known.run["metadata"]["resourceVersion"] == run["metadata"]["resourceVersion"]
-    return known if known is not None and same and known.uid == run["metadata"]["uid"] else parse(cluster, clock, run)
+    if known is not None and same and known.uid == run["metadata"]["uid"]:
+        return known
+    return _cautious(parse(cluster, clock, run))
+
+
+def _cautious(record: Record) -> Record:
+    """What another engine did last may not have reached every proxy, and it may not have told: let it settle."""
+    if not record.state.phase.ended:
+        settled = max(record.state.settled or 0.0, record.clock.now() + record.spec.program.settings.settle)
+        record.state = replace(record.state, settled=settled)
+    return record
