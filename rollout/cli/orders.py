@@ -102,7 +102,14 @@ def confirm(printer: Printer, says: str, question: str, *, yes: bool) -> None:
 
 
 async def give(
-    session: Session, view: RunView, verb: Verb, *, reason: str, full: bool = False, step: int | None = None
+    session: Session,
+    view: RunView,
+    verb: Verb,
+    *,
+    reason: str,
+    full: bool = False,
+    step: int | None = None,
+    to_revision: int | None = None,
 ) -> Answer:
     """Write the decision, and wait a little for the answer of whoever drives the run.
 
@@ -111,7 +118,14 @@ async def give(
     """
     try:
         decision = await session.engine.order(
-            view.namespace, view.name, verb, by=somebody(), reason=reason, full=full, step=step
+            view.namespace,
+            view.name,
+            verb,
+            by=somebody(),
+            reason=reason,
+            full=full,
+            step=step,
+            to_revision=to_revision,
         )
     except Rejected as error:
         # a policy that names no reason of its own refuses as if the object were malformed
@@ -122,7 +136,7 @@ async def give(
     if not await session.driven(view):
         return Answer(meta["name"], verb, view, view, Outcome.WAITING, full=full)
     seen, until = view, session.world.clock.now() + PATIENCE
-    while meta["uid"] not in seen.state.decisions and session.world.clock.now() < until:
+    while not _consumed(seen, meta["uid"]) and session.world.clock.now() < until:
         await session.world.clock.sleep(LOOK)
         seen = await look(session, seen)
     outcome, message = _judged(view, seen, verb, meta["uid"])
@@ -130,13 +144,17 @@ async def give(
 
 
 def _judged(before: RunView, after: RunView, verb: Verb, uid: str) -> tuple[Outcome, str]:
-    if uid not in after.state.decisions:
+    if not _consumed(after, uid):
         return Outcome.PENDING, ""
     fresh = [n for n in after.state.notes if n not in before.state.notes]
     refusal = next((n for n in fresh if _refuses(n, verb)), None)
     if refusal is not None:
         return Outcome.REFUSED, refusal.message
     return Outcome.OBEYED, next((n.message for n in fresh), "")
+
+
+def _consumed(view: RunView, uid: str) -> bool:
+    return any(uid in decision for decision in view.state.decisions)
 
 
 def _refuses(note: Note, verb: Verb) -> bool:

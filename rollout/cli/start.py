@@ -1,19 +1,21 @@
 """start: apply the plan, hold and check the new version, then drive the run until it ends.
 
-The engine runs in this process.  Ctrl-C takes the traffic home first; a killed process cannot, and a second `start`
-resumes its run.
+Where a controller looks after the namespace it is told what is wanted, and its run is followed.  Elsewhere the engine
+runs in this process: Ctrl-C takes the traffic home first; a killed process cannot, and a second `start` resumes its
+run.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from typing import Literal
 
 from rich.text import Text
 
 from rollout import checks
-from rollout.cli import crds
+from rollout.cli import crds, submit
 from rollout.cli.drive import Drive
 from rollout.cli.exit import Code, UsageError, of_phase
 from rollout.cli.lint import known
@@ -83,8 +85,14 @@ async def _start(
         _lint(printer, given)
         if dry_run != "none":
             return await _rehearse(session, printer, given, look=dry_run == "server")
-        view = await _begin(session, printer, given, images)
-        view = await Drive(session, printer, leave=leave, limit=limit).to_the_end(view)
+        controller = await session.controller(given.plan.metadata.namespace)
+        if controller is not None:
+            _line(printer, "submitted to", f"controller {controller.identity}; Ctrl-C only stops following", GO)
+            say = partial(_say_started, printer, interrupt=False)
+            view = await submit.through(session, printer, given, images, controller=controller, limit=limit, say=say)
+        else:
+            view = await begin(session, printer, given, images, by=somebody())
+            view = await Drive(session, printer, leave=leave, limit=limit).to_the_end(view)
     printer.emit(lambda: render.as_json(view), lambda: render.status(view), [render.name(view)])
     return of_phase(view.state.phase)
 
@@ -138,7 +146,7 @@ async def _rehearse(session: Session, printer: Printer, given: Given, *, look: b
     return Code.HELD if any(it.level is Level.ERROR for it in found) else Code.GOOD
 
 
-async def _begin(session: Session, printer: Printer, given: Given, images: dict[str, str]) -> RunView:
+async def begin(session: Session, printer: Printer, given: Given, images: dict[str, str], *, by: str) -> RunView:
     """Create the run or find the one that is under way; say what is about to happen."""
     at = f"-n {given.plan.metadata.namespace}"
     name = given.plan.metadata.name
@@ -149,15 +157,14 @@ async def _begin(session: Session, printer: Printer, given: Given, images: dict[
     for template in given.objects:
         await apply_plan(session.world, template)
     try:
-        view = await session.engine.start(given.raw, images=images, by=somebody())
+        view = await session.engine.start(given.raw, images=images, by=by)
     except StartRefused as error:
         for finding in error.findings:
             printer.warn(render_findings.finding(finding))
         raise
-    resumed = view.state.started > 0
-    if not resumed:
+    if not view.state.started:
         await _say_checked(session, printer, given)
-    _say_started(printer, view, resumed=resumed)
+    _say_started(printer, view)
     return view
 
 
@@ -170,8 +177,9 @@ async def _say_checked(session: Session, printer: Printer, given: Given) -> None
         printer.say(render_findings.finding(it))
 
 
-def _say_started(printer: Printer, view: RunView, *, resumed: bool) -> None:
-    program, revision = view.spec.program, view.spec.revision
+def _say_started(printer: Printer, view: RunView, *, interrupt: bool = True) -> None:
+    """What runs now, until when, and how to follow and to stop it; `interrupt`: Ctrl-C is one way."""
+    program, revision, resumed = view.spec.program, view.spec.revision, view.state.started > 0
     word = f"run {view.name} {'resumed' if resumed else 'started'}"
     _line(printer, word, change(revision.stable_images, revision.images), GO)
     if not resumed:
@@ -184,4 +192,4 @@ def _say_started(printer: Printer, view: RunView, *, resumed: bool) -> None:
         )
     at = f"-n {view.namespace}"
     printer.say(f"  follow: rollout watch {view.spec.plan} {at}")
-    printer.say(f'  stop:   Ctrl-C, or rollout abort {view.spec.plan} {at} --reason "..."')
+    printer.say(f'  stop:   {"Ctrl-C, or " if interrupt else ""}rollout abort {view.spec.plan} {at} --reason "..."')
