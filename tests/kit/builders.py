@@ -38,7 +38,7 @@ def run(*weights: float, gates: tuple[CountGate, ...] = (SUCCESS,), **settings: 
         Side("web-canary", labels={"meshrollout.dev/run": "web-bbbbb-1"}),
     )
     program = Program("canary", "web", backends, tuple(steps), Settings(**settings))
-    revision = Revision("uid-web", "h1", STABLE, NEW, False, {"app": "web:1"}, {"app": "web:2"})
+    revision = Revision("uid-web", "h1", STABLE, NEW, stable_images={"app": "web:1"}, images={"app": "web:2"})
     return RunSpec("web", "uid-plan", 1, 1, program, revision, "ana")
 
 
