@@ -29,12 +29,48 @@ app = typer.Typer(
 crds_app = typer.Typer(help="Print or install the kinds.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(crds_app, name="crds")
 
-Source = Annotated[str, typer.Argument(metavar="FILE|PLAN", help="A file, - for stdin, or the name of a plan.")]
-Plan = Annotated[str, typer.Argument(metavar="PLAN", help="The name of the plan.")]
+
+def _plans(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Names of plans, for the shell."""
+    from rollout.cli.completion import names
+
+    return [name for name in names("plans", ctx.params) if name.startswith(incomplete)]
+
+
+def _runs(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Names of runs, of the plan that the line has already where it has one."""
+    from rollout.cli.completion import names
+
+    plan = ctx.params.get("plan") or ""
+    return [name for name in names("runs", ctx.params) if name.startswith(incomplete or plan)]
+
+
+def _plans_and_runs(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Both: `why` takes either."""
+    return [*_plans(ctx, incomplete), *_runs(ctx, incomplete)]
+
+
+Source = Annotated[
+    str,
+    typer.Argument(metavar="FILE|PLAN", help="A file, - for stdin, or the name of a plan.", autocompletion=_plans),
+]
+Plan = Annotated[str, typer.Argument(metavar="PLAN", help="The name of the plan.", autocompletion=_plans)]
+AnyPlan = Annotated[
+    str | None,
+    typer.Argument(metavar="[PLAN]", help="The plan; all plans when absent.", autocompletion=_plans),
+]
+AllNamespaces = Annotated[bool, typer.Option("--all-namespaces", "-A", help="Plans of all namespaces.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why; kept in the record of the run.")]
+Because = Annotated[str, typer.Option("--reason", help="Why; kept in the record of the run.", show_default=False)]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 Timeout = Annotated[str | None, typer.Option("--timeout", metavar="DURATION", help="Give up after this time.")]
-RunId = Annotated[str | None, typer.Option("--run", metavar="ID", help="This run instead of the newest.")]
+Leave = Annotated[
+    bool, typer.Option("--leave", help="When interrupted, leave the traffic where it is instead of taking it home.")
+]
+RunId = Annotated[
+    str | None,
+    typer.Option("--run", metavar="ID", help="This run instead of the newest.", autocompletion=_runs),
+]
 
 
 @verb(app)
@@ -49,9 +85,7 @@ def start(
         Literal["none", "client", "server"], typer.Option(help="Only show: without, or with a look at the cluster.")
     ] = "none",
     timeout: Timeout = None,
-    leave: Annotated[
-        bool, typer.Option("--leave", help="When interrupted, leave the traffic where it is instead of taking it home.")
-    ] = False,
+    leave: Leave = False,
     yes: Yes = False,
 ) -> int:
     """Start a plan and drive its run until it ends.
@@ -91,7 +125,10 @@ def check(
     common: Common,
     *,
     source: Annotated[
-        str | None, typer.Argument(metavar="[FILE|PLAN]", help="Also check everything that this plan needs.")
+        str | None,
+        typer.Argument(
+            metavar="[FILE|PLAN]", help="Also check everything that this plan needs.", autocompletion=_plans
+        ),
     ] = None,
     pre: Annotated[bool, typer.Option("--pre", help="Only what an installation needs.")] = False,
 ) -> int:
@@ -105,9 +142,17 @@ def check(
 def status(
     common: Common,
     *,
-    plan: Annotated[str | None, typer.Argument(metavar="[PLAN]", help="The plan; all plans when absent.")] = None,
+    plan: AnyPlan = None,
     run_id: RunId = None,
-    all_namespaces: Annotated[bool, typer.Option("--all-namespaces", "-A", help="Plans of all namespaces.")] = False,
+    image: Annotated[
+        list[str] | None,
+        typer.Option("--image", metavar="C=IMAGE", help="The run of this image, also one to come; repeatable."),
+    ] = None,
+    revision: Annotated[
+        str | None,
+        typer.Option("--revision", metavar="DIGEST", help="The run of this pod template, also one to come."),
+    ] = None,
+    all_namespaces: AllNamespaces = False,
     wait: Annotated[bool, typer.Option("--wait", "-w", help="Wait for the end, as --wait-for done.")] = False,
     wait_for: Annotated[
         str | None,
@@ -116,10 +161,48 @@ def status(
     timeout: Timeout = None,
 ) -> int:
     """Say how a run stands and why; the exit code says it too."""
+    from rollout.cli.change import Change
+    from rollout.cli.source import image_option
     from rollout.cli.status import status as run
 
     awaited = wait_for or ("done" if wait else None)
-    return run(common, plan, run_id=run_id, all_namespaces=all_namespaces, wait_for=awaited, timeout=timeout)
+    change = Change(run_id, dict(map(image_option, image or [])), revision)
+    return run(common, plan, change=change, all_namespaces=all_namespaces, wait_for=awaited, timeout=timeout)
+
+
+@verb(app)
+def get(
+    common: Common,
+    *,
+    plan: AnyPlan = None,
+    all_namespaces: AllNamespaces = False,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Go on, with a line for each change.")] = False,
+) -> int:
+    """List plans. -o wide tells more; -w prints every change."""
+    from rollout.cli.get import get as run
+
+    return run(common, plan, all_namespaces=all_namespaces, watch=watch)
+
+
+@verb(app)
+def history(common: Common, *, plan: Plan) -> int:
+    """List the runs of a plan: outcome, versions, when, who and why."""
+    from rollout.cli.history import history as run
+
+    return run(common, plan)
+
+
+@verb(app, formats="table json yaml")
+def events(
+    common: Common,
+    *,
+    plan: Plan,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Go on, with a line for each new one.")] = False,
+) -> int:
+    """Tell what happened to a plan and its runs, oldest first."""
+    from rollout.cli.events import events as run
+
+    return run(common, plan, watch=watch)
 
 
 @verb(app)
@@ -154,11 +237,75 @@ def abort(common: Common, *, plan: Plan, reason: Reason, yes: Yes = False) -> in
     return run(common, plan, reason=reason, yes=yes)
 
 
+@verb(app, formats="table json yaml name")
+def pause(common: Common, *, plan: Plan, reason: Because = "") -> int:
+    """Keep the run where it is until it is resumed."""
+    from rollout.cli.pause import pause as run
+
+    return run(common, plan, reason=reason)
+
+
+@verb(app, formats="table json yaml name")
+def resume(common: Common, *, plan: Plan, reason: Because = "") -> int:
+    """Let a paused run go on."""
+    from rollout.cli.resume import resume as run
+
+    return run(common, plan, reason=reason)
+
+
+@verb(app)
+def retry(common: Common, *, plan: Plan, reason: Because = "", timeout: Timeout = None, leave: Leave = False) -> int:
+    """Try again: a held step, or the version of an ended run.
+
+    Without a controller this terminal drives the new run, as with start.
+    """
+    from rollout.cli.retry import retry as run
+
+    return run(common, plan, reason=reason, timeout=timeout, leave=leave)
+
+
+@verb(app, formats="table json yaml name")
+def skip(common: Common, *, plan: Plan, reason: Because = "", yes: Yes = False) -> int:
+    """Leave the rest of the present step out."""
+    from rollout.cli.skip import skip as run
+
+    return run(common, plan, reason=reason, yes=yes)
+
+
+@verb(app)
+def undo(
+    common: Common,
+    *,
+    plan: Plan,
+    reason: Reason,
+    to_revision: Annotated[
+        int | None,
+        typer.Option("--to-revision", metavar="N", min=1, help="REV of history; the one before when absent."),
+    ] = None,
+    yes: Yes = False,
+) -> int:
+    """Go back to a version that ran before, without steps."""
+    from rollout.cli.undo import undo as run
+
+    return run(common, plan, reason=reason, to_revision=to_revision, yes=yes)
+
+
+@verb(app, formats="table json yaml name")
+def handoff(common: Common, *, plan: Plan) -> int:
+    """Print the YAML to commit so that Git agrees with the cluster."""
+    from rollout.cli.handoff import handoff as run
+
+    return run(common, plan)
+
+
 @verb(app)
 def why(
     common: Common,
     *,
-    name: Annotated[str, typer.Argument(metavar="RUN|PLAN", help="A run, or a plan for its newest run.")],
+    name: Annotated[
+        str,
+        typer.Argument(metavar="RUN|PLAN", help="A run, or a plan for its newest run.", autocompletion=_plans_and_runs),
+    ],
     step: Annotated[int | None, typer.Option("--step", min=1, help="Only what happened in this step.")] = None,
 ) -> int:
     """Tell why a run is where it is.

@@ -84,6 +84,20 @@ def from_file(file: str, explicit: str | None, default: str | None = None) -> Gi
     )
 
 
+def image_option(option: str) -> tuple[str, str]:
+    """Container and image of `--image C=IMAGE`.
+
+    Raises:
+        UsageError: one of them is missing.
+    """
+    container, equals, image = option.partition("=")
+    if not (container and equals and image):
+        raise UsageError(
+            f"--image {option} names no container and image", hint="write it as --image app=shop/web:1.5.0"
+        )
+    return container, image
+
+
 async def from_cluster(cluster: Cluster, namespace: str, name: str) -> Given:
     """The plan of this name.
 

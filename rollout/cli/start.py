@@ -17,7 +17,7 @@ from rich.text import Text
 from rollout import checks
 from rollout.cli import crds, submit
 from rollout.cli.drive import Drive
-from rollout.cli.exit import Code, UsageError, of_phase
+from rollout.cli.exit import Code, of_phase
 from rollout.cli.lint import known
 from rollout.cli.options import Common, duration
 from rollout.cli.out import Printer, confirmed
@@ -28,7 +28,7 @@ from rollout.cli.render import run as render
 from rollout.cli.render.plan import bounds, change
 from rollout.cli.render.words import GO, GOOD, clock, length
 from rollout.cli.session import Session, connected, somebody
-from rollout.cli.source import Given, from_file, is_file
+from rollout.cli.source import Given, from_file, image_option, is_file
 from rollout.controller.starting import StartRefused, apply_plan
 from rollout.controller.view import RunView
 from rollout.errors import Unsupported
@@ -50,21 +50,12 @@ def start(
     yes: bool,
 ) -> int:
     """Start or resume, and follow to the end."""
-    wanted = dict(map(_image, images))
+    wanted = dict(map(image_option, images))
     limit = duration(timeout)
     if dry_run == "client" and is_file(source):
         show_plan(Printer(common), compiled(from_file(source, common.namespace)))
         return Code.GOOD
     return asyncio.run(_start(common, source, wanted, dry_run=dry_run, limit=limit, leave=leave, yes=yes))
-
-
-def _image(option: str) -> tuple[str, str]:
-    container, equals, image = option.partition("=")
-    if not (container and equals and image):
-        raise UsageError(
-            f"--image {option} names no container and image", hint="write it as --image app=shop/web:1.5.0"
-        )
-    return container, image
 
 
 async def _start(

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
+from rich.text import Text
+
+from rollout.cli.change import Change, NoRun, appeared, no_run
 from rollout.cli.exit import Code, TimedOut, UsageError, of_phase
 from rollout.cli.options import Common, duration
 from rollout.cli.out import Printer
 from rollout.cli.render import run as render
+from rollout.cli.render.words import GOOD
 from rollout.cli.session import Session, connected
+from rollout.cli.source import from_cluster
 from rollout.controller.view import RunView
 from rollout.errors import NotFound, Retry
 from rollout.plan.run import Phase
@@ -24,7 +29,7 @@ def status(
     common: Common,
     plan: str | None,
     *,
-    run_id: str | None,
+    change: Change,
     all_namespaces: bool,
     wait_for: str | None,
     timeout: str | None,
@@ -32,12 +37,14 @@ def status(
     """Print, or wait and print."""
     limit = duration(timeout)
     if plan is None:
-        if run_id or wait_for:
-            raise UsageError("--run and --wait-for need a PLAN", hint="rollout status PLAN --wait-for done")
+        if wait_for or not change.any:
+            raise UsageError(
+                "--run, --image, --revision and --wait-for need a PLAN", hint="rollout status PLAN --wait-for done"
+            )
         return asyncio.run(_all(common, all_namespaces=all_namespaces))
     if all_namespaces:
         raise UsageError("-A lists all plans", hint="leave PLAN out, or give its namespace with -n")
-    return asyncio.run(_one(common, plan, run_id, awaited(wait_for) if wait_for else None, limit))
+    return asyncio.run(_one(common, plan, change, awaited(wait_for) if wait_for else None, limit))
 
 
 def awaited(wait_for: str) -> Reached:
@@ -61,30 +68,65 @@ def awaited(wait_for: str) -> Reached:
     return lambda view: view.state.phase.ended or view.state.phase is Phase.HELD or any(test(view) for test in tests)
 
 
-async def _one(common: Common, plan: str, run_id: str | None, reached: Reached | None, limit: float | None) -> int:
+async def _one(common: Common, plan: str, change: Change, reached: Reached | None, limit: float | None) -> int:
     printer = Printer(common)
     async with connected(common) as session:
-        view = await session.run(plan, run_id)
+        clock = session.world.clock
+        until = None if limit is None else clock.now() + limit
+        view = (
+            await _now(session, plan, change)
+            if reached is None
+            else await appeared(session, printer, plan, change, until)
+        )
+        if isinstance(view, NoRun):
+            _print_no_run(printer, view)
+            return Code.GOOD
         if reached is not None:
-            view = await _wait(session, view, reached, limit)
+            printer.say(f"run {view.name}")
+            view = await _wait(session, view, reached, until)
         driven = None if view.state.phase.ended else await session.driven(view)
+    seen = view
     printer.emit(
-        lambda: {**render.as_json(view), "driven": driven},
-        lambda: render.status(view, driven=driven),
-        [render.name(view)],
+        lambda: {**render.as_json(seen), "driven": driven},
+        lambda: render.status(seen, driven=driven),
+        [render.name(seen)],
     )
     return of_phase(view.state.phase)
 
 
-async def _wait(session: Session, view: RunView, reached: Reached, limit: float | None) -> RunView:
+async def _now(session: Session, plan: str, change: Change) -> RunView:
+    """The run of the change that there is.
+
+    Raises:
+        NotFound: there is none.
+    """
+    if change.any:
+        return await session.run(plan)
+    runs = await session.engine.runs(session.namespace, plan)
+    if found := next((view for view in runs if change.fits(view)), None):
+        return found
+    await from_cluster(session.world.cluster, session.namespace, plan)
+    raise no_run(session, plan, change)
+
+
+def _print_no_run(printer: Printer, it: NoRun) -> None:
+    body: dict[str, Any] = {"namespace": it.namespace, "plan": it.plan, "run": None, "phase": str(Phase.SUCCEEDED)}
+    body |= {"message": it.message, "images": {"stable": dict(it.target.images)}}
+    printer.emit(
+        lambda: body,
+        lambda: Text.assemble(GOOD, f" {it.namespace}/{it.plan}  {it.message}"),
+        [f"deployment.apps/{it.target.name}"],
+    )
+
+
+async def _wait(session: Session, view: RunView, reached: Reached, until: float | None) -> RunView:
     """Look each second; the run that was found first is the one that is waited for."""
     clock = session.world.clock
-    until = None if limit is None else clock.now() + limit
     while not reached(view):
         if until is not None and clock.now() >= until:
             raise TimedOut(
                 f"run {view.name} is {view.state.phase} at {render.position(view)}, and the time is over",
-                hint=f"rollout status {view.spec.plan} -n {view.namespace} -w",
+                hint=f"rollout status {view.spec.plan} -n {view.namespace} --run {view.name} -w",
             )
         await clock.sleep(LOOK)
         view = await look(session, view)

@@ -321,7 +321,7 @@ def test_status_times_out(shell: Shell) -> None:
     shell.until(Phase.PROGRESSING)
     done = shell.run("status", "web", "-w", "--timeout", "5s")
     assert done.exit_code == 5
-    assert "rollout status web -n shop -w" in done.stderr
+    assert "rollout status web -n shop --run web-" in done.stderr
     assert shell.run("status", "web").exit_code == 0
     assert shell.run("status", "web", "--wait-for", "step=1").exit_code == 0
 

@@ -202,6 +202,7 @@ def as_json(view: RunView) -> dict[str, Any]:
         "run": view.name,
         "uid": view.uid,
         "attempt": spec.attempt,
+        "revision": spec.revision.digest,
         "phase": str(state.phase),
         "reason": state.reason,
         "message": state.message,
