@@ -155,13 +155,15 @@ class Foreground:
         reason: str,
         full: bool = False,
         step: int | None = None,
+        to_revision: int | None = None,
     ) -> Json:
         """Write a decision for a run."""
         view = self._view(await self._get(Ref(PLAN_RUN, namespace, run)))
         now = self.world.clock.now()
-        spec: Json = {"run": run, "runUid": view.uid, "verb": verb, "by": by, "reason": reason}
+        spec: Json = {"plan": view.spec.plan, "run": run, "runUid": view.uid, "verb": verb, "by": by, "reason": reason}
         spec |= {"expires": rfc3339(now + 3600)} | ({"full": True} if full else {})
         spec |= {} if step is None else {"step": step}
+        spec |= {} if to_revision is None else {"toRevision": to_revision}
         owner = {"apiVersion": PLAN_RUN.api_version, "kind": PLAN_RUN.name, "name": run, "uid": view.uid}
         return await self.world.cluster.create(
             {

@@ -103,6 +103,13 @@ class Order:
     full: bool = False
     """For promote: skip what is left of the analysis."""
     expires: float | None = None
+    to_revision: int | None = None
+    """For undo: the revision to go back to; None means stable."""
+    name: str = ""
+    """The PlanDecision's name."""
+    content: str = ""
+    """A digest of its name and all that it says: the same again when it was deleted and created anew."""
+    created: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

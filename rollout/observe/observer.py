@@ -53,7 +53,7 @@ async def observe(world: World, run: Ref, uid: str, spec: RunSpec, state: State,
         workload=target,
         candidate=view,
         samples=await _samples(world, namespace, spec, state, now),
-        orders=_fresh(orders.parse(decisions, run.name, uid), state),
+        orders=_fresh(orders.parse(decisions, spec.plan, run.name, uid), state),
         findings=_findings(router, spec, routes, state),
     )
     return Observation(seen, routes, deployment, sets, candidate)

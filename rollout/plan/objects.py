@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from rollout.plan.base import API_VERSION, Model, Name, ObjectMeta
+from rollout.plan.base import API_VERSION, Model, Name, ObjectMeta, Rule
 from rollout.plan.canary import CanarySpec
 from rollout.plan.gate import TemplateSpec
 
@@ -39,6 +39,29 @@ class MetricTemplate(_Object):
 class DecisionSpec(Model):
     """An order for one run. Immutable; consumed once."""
 
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "RO170",
+            "!has(self.full) || !self.full || self.verb == 'promote'",
+            "full goes with the verb promote only",
+            lambda it: not it.full or it.verb == "promote",
+        ),
+        Rule(
+            "RO171",
+            "!has(self.step) || self.verb != 'undo'",
+            "an undo is for the whole run and names no step",
+            lambda it: it.step is None or it.verb != "undo",
+        ),
+        Rule(
+            "RO172",
+            "!has(self.toRevision) || self.verb == 'undo'",
+            "toRevision goes with the verb undo only",
+            lambda it: it.to_revision is None or it.verb == "undo",
+        ),
+    )
+
+    plan: Name
+    """The plan of that run: the rights to give an order are verbs on it."""
     run: Name
     """The PlanRun it is for."""
     run_uid: Annotated[str, Field(max_length=64)]
@@ -49,6 +72,8 @@ class DecisionSpec(Model):
     """The index of the step it is meant for; stale once the run has passed it."""
     full: bool = False
     """For promote: skip what is left of the analysis."""
+    to_revision: Annotated[int, Field(ge=1, le=1_000_000_000)] | None = None
+    """For undo: the Deployment's revision to go back to; the stable one when absent, and while the run is under way."""
     by: Annotated[str, Field(max_length=256)] = ""
     """Who ordered it."""
     reason: Annotated[str, Field(max_length=1024)] = ""
@@ -58,7 +83,7 @@ class DecisionSpec(Model):
 
 
 class PlanDecision(_Object):
-    """An order of a person: promote, abort."""
+    """An order of a person to one run: promote, abort, pause, resume, retry, skip, undo."""
 
     kind: Literal["PlanDecision"] = "PlanDecision"
     spec: DecisionSpec

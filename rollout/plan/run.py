@@ -88,6 +88,8 @@ class GateState:
     requests: float = 0.0
     """Requests counted in this step."""
     query: str = ""
+    anew: bool = False
+    """The next look only says where the counters begin: what was before is no evidence of this attempt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,16 @@ class Holding:
 
 
 @dataclass(frozen=True, slots=True)
+class Pause:
+    """A person stopped the run from going on."""
+
+    since: float
+    before: Phase
+    """Where it was, and goes back to."""
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class State:
     """All that the engine remembers of a run."""
 
@@ -122,10 +134,13 @@ class State:
     """When the step was entered; its deadline counts from here."""
     started: float = 0.0
     ended: float | None = None
+    paused: Pause | None = None
     waited: float = 0.0
-    """Seconds of this step that do not count for its deadline (paused by a person)."""
+    """Seconds of this step that count neither for its deadline nor for an approval's time: it was paused."""
     held_since: float | None = None
     """When the step's instructions were done and its hold began."""
+    hold_waited: float = 0.0
+    """Seconds since then that do not count for the hold: it was paused."""
     settled: float | None = None
     """A change of routes is relied on from this moment."""
     drained: float | None = None
@@ -151,11 +166,13 @@ class State:
     """A person, or the approval's own rule, let this step pass."""
     full: bool = False
     """A person ordered promotion without what is left of the analysis."""
+    undo: bool = False
+    """A person ordered that the Deployment gets the stable template back at the end."""
     gates: Mapping[str, GateState] = field(default_factory=dict)
     journal: tuple[Entry, ...] = ()
     notes: tuple[Note, ...] = ()
     decisions: tuple[str, ...] = ()
-    """UIDs of the decisions that were consumed."""
+    """UIDs of the decisions that were consumed in this run, each with the digest of its name and content."""
     step_times: tuple[float, ...] = ()
     """How long each finished step took."""
     failed: Note | None = None
@@ -184,6 +201,8 @@ class Revision:
     stable_digest: str = ""
     digest: str = ""
     """Digest of the pod template that is tried."""
+    undoes: str = ""
+    """For an undo: digest of the template that is left; it is not tried again when somebody re-applies it."""
     rests_paused: bool = False
     """The Deployment was paused before this revision came (hold mode `paused`), and is paused again afterwards."""
     stable_images: Mapping[str, str] = field(default_factory=dict)

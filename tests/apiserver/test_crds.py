@@ -23,6 +23,7 @@ from rollout.plan.run import (
     Holding,
     Look,
     Note,
+    Pause,
     Phase,
     Revision,
     RunSpec,
@@ -131,15 +132,17 @@ def full_state() -> State:
     """A state with something in every field, so that none is forgotten in the schema."""
     note = Note(3.5, "WeightSet", "10 %", warning=True)
     undo = {"spec": {"http": [{"route": None}]}, "count": 3}
-    gate = GateState((Look(1.0, "no-data", None, "nothing"),), 2.0, {"pod": (1.0, 0.5)}, 3.0, 1.0, 4.0, "up")
+    gate = GateState((Look(1.0, "no-data", None, "nothing"),), 2.0, {"pod": (1.0, 0.5)}, 3.0, 1.0, 4.0, "up", anew=True)
     return State(
         phase=Phase.HOLDING,
         step=2,
         since=1.5,
         started=1.0,
         ended=9.0,
+        paused=Pause(2.5, Phase.AWAITING_APPROVAL, "paused by ana"),
         waited=2.0,
         held_since=3.0,
+        hold_waited=1.0,
         settled=4.0,
         drained=5.0,
         weight=10.5,
@@ -154,6 +157,7 @@ def full_state() -> State:
         suspicion=("PlanDeleted",),
         approved=True,
         full=True,
+        undo=True,
         gates={"slow": gate},
         journal=(Entry("route", "networking.istio.io/v1", "VirtualService", "shop", "web", "pin", "uid", undo),),
         notes=(note,),
@@ -203,8 +207,30 @@ def test_instructions_are_of_one_kind_each(
     assert said in refusal(apiserver, json.dumps(raw))
 
 
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"verb": "abort", "full": True}, "RO170"),
+        ({"verb": "undo", "step": 1}, "RO171"),
+        ({"verb": "promote", "toRevision": 1}, "RO172"),
+        ({"verb": "undo", "toRevision": 0}, "toRevision"),
+        ({"plan": None}, "plan"),
+    ],
+)
+def test_a_decision_that_contradicts_itself_is_refused(
+    apiserver: ApiServer, namespace: str, changes: dict[str, Any], said: str
+) -> None:
+    spec = {"plan": "web", "run": "web-1", "runUid": "uid", "verb": "promote"} | changes
+    head = {"apiVersion": "meshrollout.dev/v1alpha1", "kind": "PlanDecision"}
+    raw = head | {
+        "metadata": {"name": "crd-test-contradiction", "namespace": namespace},
+        "spec": {key: value for key, value in spec.items() if value is not None},
+    }
+    assert CEL.get(said, said) in refusal(apiserver, json.dumps(raw))
+
+
 def test_a_decision_never_changes(apiserver: ApiServer, namespace: str) -> None:
-    spec = {"run": "web-1", "runUid": "uid", "verb": "promote"}
+    spec = {"plan": "web", "run": "web-1", "runUid": "uid", "verb": "promote"}
     head = {"apiVersion": "meshrollout.dev/v1alpha1", "kind": "PlanDecision"}
     raw = head | {"metadata": {"name": "crd-test", "namespace": namespace}, "spec": spec}
     apiserver.kubectl("delete", "pdec", "-n", namespace, "crd-test", "--ignore-not-found")

@@ -136,7 +136,7 @@ class Sim:
     def _turned(self, view: RunView) -> None:
         self.turns += 1
         if self.turns == self.order_after:
-            spec = {"run": view.name, "runUid": view.uid, "verb": "abort", "by": "ana"}
+            spec = {"plan": "web", "run": view.name, "runUid": view.uid, "verb": "abort", "by": "ana"}
             meta = {"name": f"{view.name}-abort", "namespace": "shop"}
             self.memory.apply(
                 {"apiVersion": PLAN_DECISION.api_version, "kind": "PlanDecision", "metadata": meta, "spec": spec}

@@ -23,9 +23,10 @@ NEWER = "shop/web:1.3"
 def order(sim: Sim) -> None:
     run = sim.latest()
     if run is not None:
-        spec = {"run": run["metadata"]["name"], "runUid": run["metadata"]["uid"], "verb": "abort", "by": "ana"}
-        meta = {"name": "stop", "namespace": "shop"}
-        sim.memory.apply({"apiVersion": PLAN_RUN.api_version, "kind": "PlanDecision", "metadata": meta, "spec": spec})
+        meta = run["metadata"]
+        spec = {"plan": "web", "run": meta["name"], "runUid": meta["uid"], "verb": "abort", "by": "ana"}
+        head = {"apiVersion": PLAN_RUN.api_version, "kind": "PlanDecision"}
+        sim.memory.apply(head | {"metadata": {"name": "stop", "namespace": "shop"}, "spec": spec})
 
 
 def turn_bad(sim: Sim) -> None:

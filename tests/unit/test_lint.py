@@ -36,7 +36,8 @@ def test_a_broken_rule_is_found_where_it_is_broken(broken: Broken) -> None:
 
 def test_every_rule_has_a_plan_that_breaks_it() -> None:
     by_the_text_itself = {"RO110", "RO111", "RO116"}  # broken in test_parse: these are no plans
-    assert {rule.code for rule in rules()} == {broken.code for broken in BROKEN} | by_the_text_itself
+    by_decisions = {"RO170", "RO171", "RO172"}  # broken in test_orders
+    assert {rule.code for rule in rules()} == {broken.code for broken in BROKEN} | by_the_text_itself | by_decisions
 
 
 @pytest.mark.parametrize("spec", [CLEAN, TRAFFIC], ids=["workload", "traffic"])

@@ -174,7 +174,7 @@ def test_timestamps_stay_texts() -> None:
         apiVersion: meshrollout.dev/v1alpha1
         kind: PlanDecision
         metadata: {name: go, namespace: shop}
-        spec: {run: web-1, runUid: abc, verb: promote, expires: 2026-01-01T00:00:00Z}
+        spec: {plan: web, run: web-1, runUid: abc, verb: promote, expires: 2026-01-01T00:00:00Z}
         """)
     decision = parse(text)[0].document
     assert isinstance(decision, PlanDecision)

@@ -2,7 +2,7 @@
 
 One module per group of rules; a rule is a small function from a plan to the places that break it.  Codes are stable:
 `RO10x` steps and weights, `RO11x` reading, `RO12x` timing, `RO13x` and `RO14x` gates and metrics, `RO15x` and `RO16x`
-the plan as a whole.
+the plan as a whole, `RO17x` decisions.
 """
 
 from __future__ import annotations
@@ -19,13 +19,21 @@ from rollout.plan.lint import gates, timing, weights, whole
 from rollout.plan.lint.rule import Known, LintRule, Subject, registered
 from rollout.plan.located import Located
 from rollout.plan.mistakes import READING
-from rollout.plan.objects import CanaryPlan, MetricTemplate
+from rollout.plan.objects import CanaryPlan, DecisionSpec, MetricTemplate
 
 __all__ = ["GROUPS", "Known", "LintRule", "lint", "rules"]
 
 GROUPS: Final = (weights, timing, gates, whole)
 """The modules of rules."""
-_MODELS: Final[tuple[type[Model], ...]] = (CanarySpec, Step, Linear, TrafficOnly, Threshold, Provider)
+_MODELS: Final[tuple[type[Model], ...]] = (
+    CanarySpec,
+    Step,
+    Linear,
+    TrafficOnly,
+    Threshold,
+    Provider,
+    DecisionSpec,
+)
 """The models with rules of their own, which reading a file and the API server enforce."""
 
 
