@@ -13,15 +13,18 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import assert_never
 
+from rollout.decide.broken import forward
 from rollout.decide.event import Event
 from rollout.decide.failing import failed
 from rollout.decide.instructions import approve, prepare, route
 from rollout.decide.interrupts import LOST, interrupt
-from rollout.decide.orders import enter, obey
+from rollout.decide.onward import enter
+from rollout.decide.orders import obey
+from rollout.decide.pause import stay
 from rollout.decide.promote import promote, release
 from rollout.decide.reason import Reason
 from rollout.decide.seen import Seen
-from rollout.decide.turn import NEVER, Decision, block, go_home, happen, unblock, until, wait
+from rollout.decide.turn import NEVER, Decision, block, go_home, happen, note, spent, unblock, wait
 from rollout.decide.unwind import unwind
 from rollout.decide.watch import watch
 from rollout.plan.program import Approve, Conclude, Instruction, Prepare, Release, Route, Step
@@ -32,7 +35,7 @@ def decide(run: RunSpec, state: State, seen: Seen, now: float) -> Decision:
     """The next turn of a run."""
     if state.phase.ended:
         return Decision(state, wake=NEVER)
-    turn = obey(run, state, seen.orders, now) or interrupt(run, state, seen, now)
+    turn = obey(run, state, seen, now) or interrupt(run, state, seen, now)
     if turn is not None:
         return turn
     if state.suspicion:
@@ -45,19 +48,19 @@ def decide(run: RunSpec, state: State, seen: Seen, now: float) -> Decision:
             return unwind(run, state, seen, now, routes_first=lost)
         case Phase.PROMOTING | Phase.HELD if state.committed:
             return promote(run, state, seen, now)
-        case Phase.HELD | Phase.PAUSED:
+        case Phase.HELD:
             return wait(state, state.message, NEVER)
+        case Phase.PAUSED:
+            return stay(run, state, seen, now)
         case _:
-            if state.floor == 0 and run.program.workload:
-                return _begin(run, state, seen, now)
-            return _step(run, state, seen, now)
+            return _step(run, state, seen, now) if state.floor else _begin(run, state, seen, now)
 
 
 def _begin(run: RunSpec, state: State, seen: Seen, now: float) -> Decision:
     """Start only when it could be taken back: findings clean, routes home, stable whole, the new revision held."""
     if not state.started:
-        state = replace(state, started=now, since=now)
-    if until(state.since + run.program.steps[0].deadline, now) <= 0:
+        state = replace(state, started=now, since=now, waited=0.0)
+    if spent(state, now) >= run.program.steps[0].deadline:
         text = f"the run could not begin: {state.message}"
         return go_home(state, Event.ABORTED, now, Phase.ABORTED, Reason.DEADLINE_PASSED, text)
     errors = [f for f in seen.findings if f.level == "error"]
@@ -71,12 +74,17 @@ def _begin(run: RunSpec, state: State, seen: Seen, now: float) -> Decision:
             return block(state, now, Reason.NOT_HELD, f"Deployment/{run.program.workload} holds no new revision")
         ready = stable.ready if stable else 0
         if _tries(run) and ready < max(1, work.desired):
-            return block(state, now, Reason.STABLE_NOT_READY, f"stable has {ready} of {work.desired} pods ready")
+            text = f"stable has {ready} of {work.desired} pods ready"
+            if not state.full:
+                return block(state, now, Reason.STABLE_NOT_READY, text)
+            text += "; promotion in full was ordered and goes on"
+            state = note(state, now, Reason.STABLE_NOT_READY, text, warning=True)
         floor = max(1, ready)
-    state = replace(state, floor=floor, since=now)
+    state = replace(state, floor=floor, since=now, waited=0.0)
+    text = "the run begins"
     if state.phase is Phase.PENDING:
-        return Decision(happen(state, Event.STARTED, now, Reason.STARTED, "the run begins"))
-    return Decision(unblock(state, now))
+        return Decision(happen(state, Event.STARTED, now, Reason.STARTED, text))
+    return Decision(note(unblock(state, now), now, Reason.STARTED, text))
 
 
 def _tries(run: RunSpec) -> bool:
@@ -86,9 +94,12 @@ def _tries(run: RunSpec) -> bool:
 
 def _step(run: RunSpec, state: State, seen: Seen, now: float) -> Decision:
     step = run.program.steps[state.step]
-    if now - state.since - state.waited > step.deadline:
+    if spent(state, now) > step.deadline:
         text = f"step {state.step + 1} ({step.name}) took longer than {step.deadline:.0f} s: {state.message}"
         return failed(state, step, now, Reason.DEADLINE_PASSED, text)
+    turn = forward(run, state, step, seen, now)
+    if turn is not None:
+        return turn
     for instruction in step.instructions:
         turn = _perform(run, state, step, instruction, seen, now)
         if turn is not None:

@@ -32,10 +32,14 @@ def due(step: Step, state: State, now: float) -> tuple[Gate, ...]:
 
 
 def look(gate: Gate, before: GateState, sample: Sample, now: float, *, judged: bool) -> GateState:
-    """The gate's memory after one sample. `judged` is False during warm-up: counted, not judged."""
+    """The gate's memory after one sample. `judged` is False during warm-up: counted, not judged.
+
+    The first value of a new attempt is not judged either: it tells of what was before.
+    """
     after = replace(before, next_look=now + gate.every, query=sample.query)
     if sample.status != "value":
         return _remember(gate, after, _dataless(gate, sample, now))
+    after, judged = replace(after, anew=False), judged and not before.anew
     match gate:
         case CountGate():
             return _count(gate, after, sample, now, judged=judged)

@@ -6,11 +6,12 @@ import math
 from dataclasses import replace
 
 from rollout.decide.action import Size, Steer
+from rollout.decide.broken import unpinned
 from rollout.decide.event import Event
 from rollout.decide.failing import failed
 from rollout.decide.reason import Reason
 from rollout.decide.seen import CandidateView, Seen, Workload
-from rollout.decide.turn import MOMENT, Decision, block, happen, note, unblock, until, wait
+from rollout.decide.turn import MOMENT, Decision, block, happen, note, spent, unblock, until, wait
 from rollout.decide.watch import watch
 from rollout.plan.program import Approve, Settings, Step
 from rollout.plan.run import Phase, RunSpec, State
@@ -49,17 +50,26 @@ def _ready(
     trouble = candidate.trouble
     if trouble is not None and trouble.kind == "broken":
         return failed(state, step, now, Reason.CANDIDATE_BROKEN, trouble.message)
-    if candidate.ready == 0 and state.weight > 0:
-        text = "the candidate lost its last ready pod while it had traffic"
-        return failed(state, step, now, Reason.CANDIDATE_GONE, f"{text}: {trouble.message}" if trouble else text)
+    turn = gone(state, step, candidate, now)
+    if turn is not None:
+        return turn
     if candidate.settled and candidate.ready >= wanted:
         return None
     text = f"candidate: {candidate.ready} of {wanted} pods ready"
     if trouble is not None:
         return block(state, now, Reason.CANDIDATE_BLOCKED, f"{text}: {trouble.message}")
-    if now - state.since - state.waited > run.program.settings.ready_within and state.held_since is None:
-        return failed(state, step, now, Reason.CANDIDATE_NOT_READY, f"{text} after {now - state.since:.0f} s")
+    if spent(state, now) > run.program.settings.ready_within and state.held_since is None:
+        return failed(state, step, now, Reason.CANDIDATE_NOT_READY, f"{text} after {spent(state, now):.0f} s")
     return wait(state, text)
+
+
+def gone(state: State, step: Step, candidate: CandidateView | None, now: float) -> Decision | None:
+    """A candidate that has traffic and no ready pod is a failure at once, whatever the step waits for."""
+    if state.weight <= 0 or (candidate is not None and candidate.ready > 0):
+        return None
+    text = "the candidate lost its last ready pod while it had traffic"
+    trouble = candidate.trouble if candidate is not None else None
+    return failed(state, step, now, Reason.CANDIDATE_GONE, f"{text}: {trouble.message}" if trouble else text)
 
 
 def route(run: RunSpec, state: State, weight: float, seen: Seen, now: float) -> Decision | None:
@@ -69,9 +79,12 @@ def route(run: RunSpec, state: State, weight: float, seen: Seen, now: float) -> 
         stable = work.by_hash(run.revision.stable_hash) if work else None
         if work is not None and weight > state.weight:
             needed, ready = min(state.floor, work.desired), stable.ready if stable else 0
-            if ready < needed:
+            if ready < needed and not state.full:
                 text = f"stable has {ready} of {needed} pods ready; the weight stays at {state.weight:g} %"
                 return block(state, now, Reason.STABLE_BELOW_FLOOR, text)
+            if ready < needed:
+                text = f"stable has {ready} of {needed} pods ready; promotion in full was ordered and goes on"
+                state = note(state, now, Reason.STABLE_BELOW_FLOOR, text, warning=True)
         state = replace(unblock(state, now), weight=weight, settled=now + run.program.settings.settle)
         state = note(state, now, Reason.WEIGHT_SET, f"{weight:g} % of the requests to the candidate")
         return Decision(state, (Steer(weight),), MOMENT)
@@ -81,6 +94,8 @@ def route(run: RunSpec, state: State, weight: float, seen: Seen, now: float) -> 
 def in_place(run: RunSpec, state: State, seen: Seen, now: float) -> Decision | None:
     """See to it that the routes say what was asked; a foreign change is met by the plan's drift policy."""
     view = seen.route
+    if unpinned(run, state, seen):
+        return None
     if view.where == "steered" and abs(view.weight - state.weight) < 0.005:
         if state.routed != state.weight:
             settled = now + run.program.settings.settle
@@ -117,12 +132,11 @@ def _settling(state: State, now: float) -> Decision | None:
 
 def approve(run: RunSpec, state: State, step: Step, wanted: Approve, seen: Seen, now: float) -> Decision | None:
     """Wait for a person while the gates go on looking."""
-    if state.approved:
+    if state.approved or state.full:
         return None
     if state.phase is Phase.PROGRESSING:
-        text = f"waits for approval: rollout promote {run.plan} -n {run.program.backends.namespace}"
-        return Decision(happen(state, Event.APPROVAL_NEEDED, now, Reason.APPROVAL_NEEDED, text))
-    left = until(state.since + wanted.within, now)
+        return Decision(ask(run, state, now))
+    left = max(0.0, wanted.within - spent(state, now))
     if left <= 0:
         text = f"nobody approved within {wanted.within:.0f} s"
         if wanted.otherwise == "rollback":
@@ -131,7 +145,15 @@ def approve(run: RunSpec, state: State, step: Step, wanted: Approve, seen: Seen,
         approved = replace(state, approved=True)
         return Decision(happen(approved, Event.APPROVED, now, Reason.APPROVAL_EXPIRED, text))
     turn = in_place(run, state, seen, now)
+    if turn is None and run.program.workload:
+        turn = gone(state, step, seen.candidate, now)
     if turn is not None:
         return turn
     looked = watch(state, step, seen, now)
     return wait(looked, state.message, min(left, 5.0)) if isinstance(looked, State) else looked
+
+
+def ask(run: RunSpec, state: State, now: float) -> State:
+    """The state that waits for a person."""
+    text = f"waits for approval: rollout promote {run.plan} -n {run.program.backends.namespace}"
+    return happen(state, Event.APPROVAL_NEEDED, now, Reason.APPROVAL_NEEDED, text)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
+from rollout.decide.broken import goes_on
 from rollout.decide.event import Event
 from rollout.decide.reason import Reason
 from rollout.decide.seen import Seen, Workload
@@ -70,15 +71,22 @@ def _target(run: RunSpec, state: State, work: Workload | None, now: float) -> De
 
 
 def _pin(run: RunSpec, state: State, seen: Seen, now: float) -> Decision | None:
-    """A pin fails closed: when stable's pods are not behind it any more, the plain Service takes over at once."""
+    """A pin fails closed: when stable's pods are not behind it any more, the plain Service takes over at once.
+
+    Stable without a ready pod does not stop a run that goes forward all the same: ordered in full, or with every
+    request on a candidate that serves, where going home would lead to nobody.
+    """
     work = seen.workload
     going = state.phase is Phase.ROLLING_BACK and state.reason in LOST
     if work is None or going or seen.route.where == "home" or not pin_lost(run, work):
+        return None
+    if goes_on(run, state, seen):
         return None
     outcome = state.outcome or Phase.ABORTED
     if work.uid != run.revision.workload_uid:
         return go_home(state, Event.PIN_LOST, now, outcome, Reason.BYPASSED, _anew(run.program.workload))
     text = f"the stable pods ({run.revision.stable_hash}) are not there any more; the plain Service has the traffic"
+    text += f"; rollout promote {run.plan} --full goes forward while the candidate serves"
     return go_home(state, Event.PIN_LOST, now, outcome, Reason.PIN_LOST, text)
 
 

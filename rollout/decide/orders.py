@@ -1,32 +1,62 @@
-"""What people order: promote and abort, each bound to a run and a step, each consumed once."""
+"""What people order: each order is bound to a run and consumed once.
+
+Bound: the observer passes on only what names this run's UID and plan.  An order that names a step is for that step
+alone; one that lets the run go on and names none is for the step at which it was given.
+
+Consumed once: a run remembers all its orders to its end, by UID and by content, so that a decision which Git creates
+again is no new order.  What it remembers is bounded by `MOST`; a run that had so many hears an abort only, because
+forgetting would be worse than not listening.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Final, assert_never
 
+from rollout.decide.answer import refusal, refuse, reversible, told, too_late
 from rollout.decide.event import Event
+from rollout.decide.onward import promote, retry, skip
+from rollout.decide.pause import pause, resume
 from rollout.decide.phase import allows
 from rollout.decide.reason import Reason
-from rollout.decide.seen import Order
-from rollout.decide.turn import Decision, go_home, happen, note
-from rollout.plan.program import Prepare, Program, Release, Route
+from rollout.decide.seen import Order, Seen
+from rollout.decide.turn import Decision, go_home
 from rollout.plan.run import Phase, RunSpec, State
 
+MOST: Final = 400
+"""So many entries of consumed decisions, two for each, are about 10 KiB of a run's record."""
+SKEW: Final = 2.0
+"""Seconds by which the API server's clock (whole seconds) may be behind the engine's."""
 
-def obey(run: RunSpec, state: State, orders: tuple[Order, ...], now: float) -> Decision | None:
+
+def obey(run: RunSpec, state: State, seen: Seen, now: float) -> Decision | None:
     """What the first order that was not consumed yet leads to; None when there is none."""
-    order = next((o for o in orders if o.uid not in state.decisions), None)
+    order = next((o for o in seen.orders if _new(state, o)), None)
     if order is None:
         return None
-    state = replace(state, decisions=(*state.decisions, order.uid)[-20:])
-    refusal = _stale(state, order, now)
-    if refusal:
-        return _refuse(state, order, refusal, now)
-    if order.verb == "abort":
-        return _abort(run, state, order, now)
-    if order.verb == "promote":
-        return _promote(run, state, order, now)
-    return _refuse(state, order, "this engine does not know the order yet", now)
+    known = _known(state, order)
+    marks = (order.uid,) if known or not order.content else (order.uid, order.content)
+    state = replace(state, decisions=(*state.decisions, *marks))
+    if known:
+        return refuse(state, order, _again(order), now)
+    why = _stale(state, order, now)
+    return refuse(state, order, why, now) if why else _obey(run, state, order, seen, now)
+
+
+def _new(state: State, order: Order) -> bool:
+    """Not consumed; of one that was created again it is said once that it is not heard again."""
+    if order.uid in state.decisions or (len(state.decisions) >= MOST and order.verb != "abort"):
+        return False
+    text = refusal(order, _again(order))
+    return not _known(state, order) or not any(n.message == text for n in state.notes)
+
+
+def _known(state: State, order: Order) -> bool:
+    return bool(order.content) and order.content in state.decisions
+
+
+def _again(order: Order) -> str:
+    return f"PlanDecision/{order.name} says what this run has heard before; a new order has another name"
 
 
 def _stale(state: State, order: Order, now: float) -> str:
@@ -34,71 +64,65 @@ def _stale(state: State, order: Order, now: float) -> str:
         return "it has expired"
     if order.step is not None and order.step != state.step:
         return f"it was given for step {order.step + 1}, the run is at step {state.step + 1}"
+    onward = order.verb in ("promote", "skip", "retry") and not order.full
+    early = order.created is not None and order.created + SKEW < state.since
+    if onward and order.step is None and early:
+        return f"it names no step and was given before step {state.step + 1} began"
     return ""
 
 
-def _refuse(state: State, order: Order, why: str, now: float) -> Decision:
-    text = f"{order.verb} by {order.by or 'somebody'} was refused: {why}"
-    return Decision(note(state, now, Reason.DECISION_REFUSED, text, warning=True))
+def _obey(run: RunSpec, state: State, order: Order, seen: Seen, now: float) -> Decision:
+    match order.verb:
+        case "abort":
+            return _abort(run, state, order, now)
+        case "undo":
+            return _undo(run, state, order, seen, now)
+        case "promote":
+            return promote(run, state, order, seen, now)
+        case "pause":
+            return pause(run, state, order, now)
+        case "resume":
+            return resume(run, state, order, now)
+        case "retry":
+            return retry(run, state, order, now)
+        case "skip":
+            return skip(run, state, order, now)
+        case _:
+            assert_never(order.verb)
 
 
 def _abort(run: RunSpec, state: State, order: Order, now: float) -> Decision:
-    if state.committed and not _reversible(run, state):
-        return _refuse(state, order, "the Deployment has been released already; roll it back instead", now)
-    if not allows(state.phase, Event.ABORTED):
-        return _refuse(state, order, f"the run is {state.phase}", now)
-    text = f"aborted by {order.by or 'somebody'}" + (f": {order.reason}" if order.reason else "")
-    return go_home(state, Event.ABORTED, now, Phase.ABORTED, Reason.ABORT_ORDERED, text)
+    why = _no_way_back(run, state)
+    if why:
+        return refuse(state, order, why, now)
+    return go_home(state, Event.ABORTED, now, Phase.ABORTED, Reason.ABORT_ORDERED, told("aborted", order))
 
 
-def _reversible(run: RunSpec, state: State) -> bool:
-    """Whether a release can still be taken back: a native roll under way, or any roll that is stuck."""
-    native = any(isinstance(i, Release) and i.mode == "native" for i in run.program.steps[state.step].instructions)
-    return native or state.phase is Phase.HELD
+def _undo(run: RunSpec, state: State, order: Order, seen: Seen, now: float) -> Decision:
+    """Abort, and at the end write the stable template again, so that nothing is left to hold."""
+    why = _no_way_back(run, state) or _other_revision(run, order, seen)
+    if why:
+        return refuse(state, order, why, now)
+    text = told("undone", order)
+    if run.program.workload:
+        handoff = f"rollout handoff {run.plan} -n {run.program.backends.namespace}"
+        text += f"; Deployment/{run.program.workload} asks for the stable version again; a Git that asks for the new"
+        text += f" one brings it back: {handoff} says what to commit"
+    state = replace(state, undo=bool(run.program.workload))
+    return go_home(state, Event.ABORTED, now, Phase.ABORTED, Reason.UNDO_ORDERED, text)
 
 
-def _promote(run: RunSpec, state: State, order: Order, now: float) -> Decision:
-    text = f"promoted by {order.by or 'somebody'}" + (f": {order.reason}" if order.reason else "")
-    if state.committed or state.phase is Phase.ROLLING_BACK:
-        return _refuse(state, order, f"the run is {state.phase}", now)
-    if state.holding is not None and state.holding.reason == Reason.DRIFT:
-        state = replace(state, routed=None)  # as if our own write had not landed: the weights are put back, once
-    elif order.full:
-        goal = _full(run.program)
-        if state.step < goal:
-            state = enter(state, goal, now)
-        state = replace(state, full=True)
-    else:
-        state = replace(state, approved=True)
-    if state.phase is Phase.HELD:
-        state = replace(state, since=now)
-    if allows(state.phase, Event.APPROVED):
-        return Decision(happen(state, Event.APPROVED, now, Reason.APPROVED, text))
-    if state.phase is Phase.HOLDING:
-        return Decision(happen(state, Event.CLEARED, now, Reason.APPROVED, text))
-    return Decision(note(state, now, Reason.APPROVED, text))
+def _no_way_back(run: RunSpec, state: State) -> str:
+    late = too_late(run, state)
+    if late and not (state.committed and reversible(run, state)):
+        return f"{late}; when it has ended: rollout undo {run.plan}"
+    return "" if allows(state.phase, Event.ABORTED) else f"the run is {state.phase}"
 
 
-def _full(program: Program) -> int:
-    """The index of the first step of the promotion: full traffic, or the native release."""
-    for index, step in enumerate(program.steps):
-        if any(isinstance(i, Release) for i in step.instructions):
-            return index
-        full = any(isinstance(i, Prepare) and i.percent >= 100 for i in step.instructions)
-        if full or any(isinstance(i, Route) and i.weight >= 100 for i in step.instructions):
-            return index
-    return len(program.steps) - 1
-
-
-def enter(state: State, step: int, now: float) -> State:
-    """The state at the beginning of a step; what the gates remember goes along."""
-    return replace(
-        state,
-        step=step,
-        since=now,
-        waited=0.0,
-        held_since=None,
-        approved=False,
-        step_times=(*state.step_times, round(now - state.since, 3)),
-        gates={name: replace(g, requests=0.0) for name, g in state.gates.items()},
-    )
+def _other_revision(run: RunSpec, order: Order, seen: Seen) -> str:
+    """Going home leads to stable and nowhere else."""
+    stable = seen.workload.by_hash(run.revision.stable_hash) if seen.workload else None
+    if order.to_revision is None or (stable is not None and stable.revision == order.to_revision):
+        return ""
+    number = f"revision {stable.revision}" if stable else "the stable version"
+    return f"while the run is under way it leads to {number} only; abort it first, then undo"

@@ -9,6 +9,7 @@ event `Home`; the table names the phase `RollingBack` or `Promoting` as its only
 
 A run that waits for what is missing (`Holding`), for a person (`AwaitingApproval`, `Paused`) or because it failed and
 must not go back by itself (`Held`) can still be aborted, superseded and lose its pin: those rows repeat on purpose.
+A run that goes home turns round (`Approved`) only when promotion in full is ordered while stable has no ready pod.
 
 `rollout version --diagram` prints the diagram that `diagram` makes from this table; the README holds a copy, and a
 test fails when it is stale.
@@ -39,6 +40,7 @@ TRANSITIONS: Final[Mapping[Phase, Mapping[Event, Phase]]] = {
     },
     Phase.PROGRESSING: {
         Event.STEP_DONE: Phase.PROGRESSING,
+        Event.SKIPPED: Phase.PROGRESSING,
         Event.APPROVAL_NEEDED: Phase.AWAITING_APPROVAL,
         Event.BLOCKED: Phase.HOLDING,
         Event.PAUSED: Phase.PAUSED,
@@ -55,6 +57,8 @@ TRANSITIONS: Final[Mapping[Phase, Mapping[Event, Phase]]] = {
     },
     Phase.HOLDING: {
         Event.CLEARED: Phase.PROGRESSING,
+        Event.SKIPPED: Phase.PROGRESSING,
+        Event.RETRIED: Phase.PROGRESSING,
         Event.BLOCKED: Phase.HOLDING,
         Event.PAUSED: Phase.PAUSED,
         Event.STOPPED: Phase.HELD,
@@ -75,11 +79,14 @@ TRANSITIONS: Final[Mapping[Phase, Mapping[Event, Phase]]] = {
     },
     Phase.HELD: {
         Event.APPROVED: Phase.PROGRESSING,
+        Event.SKIPPED: Phase.PROGRESSING,
+        Event.RETRIED: Phase.PROGRESSING,
         Event.RELEASED: Phase.PROMOTING,
         **_GOING_HOME,
     },
     Phase.ROLLING_BACK: {
         Event.PIN_LOST: Phase.ROLLING_BACK,
+        Event.APPROVED: Phase.PROGRESSING,
         Event.HOME: Phase.ROLLED_BACK,
     },
     Phase.SUCCEEDED: {},

@@ -18,7 +18,7 @@ from rollout.decide.action import ReleaseHold, Unroute
 from rollout.decide.event import Event
 from rollout.decide.failing import failed
 from rollout.decide.instructions import in_place
-from rollout.decide.orders import enter
+from rollout.decide.onward import enter
 from rollout.decide.reason import Reason
 from rollout.decide.seen import Seen, Workload
 from rollout.decide.turn import MOMENT, Decision, go_home, happen, until, wait

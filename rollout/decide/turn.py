@@ -39,7 +39,8 @@ def happen(state: State, event: Event, now: float, reason: Reason, message: str,
     phase = advance(state.phase, event, state.outcome)
     state = note(state, now, reason, message, warning=warning)
     holding = Holding(reason, message, now) if phase is Phase.HOLDING else None
-    return replace(state, phase=phase, reason=reason, message=message, holding=holding)
+    paused = state.paused if phase is Phase.PAUSED else None
+    return replace(state, phase=phase, reason=reason, message=message, holding=holding, paused=paused)
 
 
 def go_home(state: State, event: Event, now: float, outcome: Phase, reason: Reason, message: str) -> Decision:
@@ -79,6 +80,22 @@ def wait(state: State, message: str, wake: float = MOMENT) -> Decision:
 def until(moment: float, now: float) -> float:
     """Seconds from now until a moment, never negative."""
     return max(0.0, moment - now)
+
+
+def spent(state: State, now: float) -> float:
+    """Seconds that this attempt at the step has taken; while it is paused no time passes."""
+    return now - state.since - state.waited - _pausing(state, now)
+
+
+def hold_spent(state: State, now: float) -> float:
+    """Seconds of the step's hold that are over; while it is paused no time passes."""
+    if state.held_since is None:
+        return 0.0
+    return now - state.held_since - state.hold_waited - _pausing(state, now)
+
+
+def _pausing(state: State, now: float) -> float:
+    return 0.0 if state.paused is None else now - state.paused.since
 
 
 NEVER = math.inf

@@ -83,7 +83,10 @@ def _retire(run: RunSpec, state: State, seen: Seen, now: float) -> Decision:
         return wait(state, "the candidate drains", until(state.drained or 0.0, now))
     work = seen.workload
     if work is not None and not any(rs.ready for rs in work.replica_sets) and candidate.ready > 0:
-        return block(state, now, Reason.STABLE_DOWN, "stable has no ready pod; the candidate is kept until it has")
+        text = "stable has no ready pod; the candidate is kept until it has"
+        if state.reason == Reason.PIN_LOST:
+            text += f"; rollout promote {run.plan} --full goes forward instead"
+        return block(state, now, Reason.STABLE_DOWN, text)
     if candidate.deleting:
         return wait(state, "the candidate's pods are going away")
     return Decision(state, (Retire(),), MOMENT)
@@ -98,7 +101,10 @@ def _finish(run: RunSpec, state: State, seen: Seen, now: float) -> Decision:
             return Decision(state, (ReleaseHold(),), MOMENT)
         if (state.committed or reverted) and revision.rests_paused and not work.paused:
             return Decision(state, (Rearm(),), MOMENT)
-        if reverted and state.committed and state.reason != Reason.REVERTED and work.asked(revision.digest):
+        if state.undo and work.digest == revision.digest and work.asked(revision.stable_digest):
+            return Decision(state, (TakeBack(),), MOMENT)
+        asked = state.reason != Reason.REVERTED and not state.undo and work.asked(revision.digest)
+        if reverted and state.committed and asked:
             return Decision(state, (HoldAgain(),), MOMENT)
         if state.reason == Reason.PLAN_DELETED and work.holder == run.plan[:63]:
             return _end_hold(run, state, work, now)

@@ -8,7 +8,7 @@ from rollout.decide.failing import failed
 from rollout.decide.gates import GateFailure, due, failure, look, waiting
 from rollout.decide.reason import Reason
 from rollout.decide.seen import Seen
-from rollout.decide.turn import Decision, block, unblock, until, wait
+from rollout.decide.turn import Decision, block, hold_spent, unblock, until, wait
 from rollout.plan.program import Step
 from rollout.plan.run import GateState, State
 
@@ -24,11 +24,11 @@ def watch(state: State, step: Step, seen: Seen, now: float) -> Decision | State:
     bad = failure(step.gates, state.gates)
     if bad is not None:
         return failed(state, step, now, Reason.GATE_FAILED, bad.message)
-    left = until(began + step.hold, now)
+    left = max(0.0, step.hold - hold_spent(state, now))
     missing = waiting(step.gates, state.gates, began)
     if left <= 0 and missing is None:
         return state
-    return _explain(state, missing, left, _next_wake(state, step, left, now), now)
+    return _explain(state, missing, left, next_wake(state, step, left, now), now)
 
 
 def glance(state: State, step: Step, seen: Seen, now: float) -> tuple[State, GateFailure | None]:
@@ -48,7 +48,7 @@ def _begin(state: State, step: Step, now: float) -> State:
 
 
 def _look(state: State, step: Step, seen: Seen, now: float) -> State:
-    judged = state.held_since is not None and now - state.held_since >= step.warmup
+    judged = state.held_since is not None and now - state.held_since >= step.warmup  # also while it is paused
     gates = dict(state.gates)
     for gate in due(step, state, now):
         sample = seen.samples.get(gate.name)
@@ -57,7 +57,7 @@ def _look(state: State, step: Step, seen: Seen, now: float) -> State:
     return replace(state, gates=gates)
 
 
-def _next_wake(state: State, step: Step, left: float, now: float) -> float:
+def next_wake(state: State, step: Step, left: float, now: float) -> float:
     """Until the hold is over or the next gate is due; a look that was not answered comes again in a second."""
     looks = [max(1.0, until(state.gates[g.name].next_look, now)) for g in step.gates if g.name in state.gates]
     return min([*looks, left] if left > 0 else looks, default=1.0)
