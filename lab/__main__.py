@@ -7,6 +7,7 @@ import shlex
 import sys
 from collections.abc import Callable
 
+from lab import fake
 from lab.build import PROFILES, build
 from lab.cluster import Lab
 from lab.errors import LabError
@@ -47,6 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     for verb, text in (("build", "build what a profile needs, and start nothing"), ("up", "build and start the lab")):
         one = verbs.add_parser(verb, help=text, parents=[common])
         one.add_argument("--profile", choices=PROFILES, default="istio")
+        one.add_argument("--fake-nodes", action="store_true", help="profile api: pods that are ready and do nothing")
     verbs.add_parser("down", help="stop the lab and remove all traces", parents=[common])
     verbs.add_parser("status", help="say what runs", parents=[common])
     verbs.add_parser("env", help="print the variables by which others find the lab", parents=[common])
@@ -71,13 +73,13 @@ def _lab(args: argparse.Namespace) -> Lab:
 
 
 def _build(args: argparse.Namespace) -> int:
-    build(args.profile, _lab(args).site.cache, say)
+    build(args.profile, _lab(args).site.cache, say, more=fake.artefacts if args.fake_nodes else tuple)
     return 0
 
 
 def _up(args: argparse.Namespace) -> int:
     lab = _lab(args)
-    lab.up(args.profile, say)
+    lab.up(args.profile, say, fake_nodes=args.fake_nodes)
     if lab.existing:
         lab.shop_up()
     say(f'lab {lab.name} is up; for its variables: eval "$(python -m lab env --name {lab.name})"')

@@ -6,7 +6,7 @@ import shutil
 import sys
 import tempfile
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from lab import programs
@@ -35,13 +35,13 @@ def includes(profile: str, part: str) -> bool:
     return PROFILES.index(profile) >= PROFILES.index(part)
 
 
-def build(profile: str, cache: Path, progress: Progress) -> None:
-    """Make whatever is missing in the cache for a profile."""
+def build(profile: str, cache: Path, progress: Progress, *, more: Callable[[], Sequence[Artefact]] = tuple) -> None:
+    """Make whatever is missing in the cache for a profile, and `more`."""
     store = Cache(cache)
     with store.locked():
         if includes(profile, "node"):
             ensure_packages(progress)
-        for artefact in artefacts(profile, cache):
+        for artefact in (*artefacts(profile, cache), *more()):
             store.ensure(artefact, progress)
 
 

@@ -9,10 +9,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from lab import access, shop
+from lab import access, fake, shop
 from lab.artefacts import Progress
 from lab.build import PROFILES, build, includes
 from lab.errors import LabError
+from lab.fake import FakeNodes
 from lab.node import Node
 from lab.process import Processes
 from lab.prometheus import Prometheus
@@ -74,8 +75,11 @@ class Lab:
         program = "kubectl" if self.existing else self.site.program("kubectl")
         return access.kubectl(program, self.kubeconfig, *args, stdin=stdin, timeout=timeout)
 
-    def up(self, profile: str = "istio", progress: Progress = silent) -> None:
-        """Bring the lab to at least this profile; what already runs is left alone."""
+    def up(self, profile: str = "istio", progress: Progress = silent, *, fake_nodes: bool = False) -> None:
+        """Bring the lab to at least this profile; what already runs is left alone.
+
+        With `fake_nodes` (profile `api` only), Deployments get pods that are ready at once and do nothing.
+        """
         if self.existing:
             self.kubectl("get", "--raw=/readyz")
             return
@@ -85,8 +89,13 @@ class Lab:
             profile = self.profile
         if includes(profile, "node") and os.geteuid() != 0:
             raise LabError(f"profile {profile} runs containers and needs root; profile api does not")
-        build(profile, self.site.cache, progress)
+        fakes = FakeNodes(self.site, self.processes)
+        if includes(profile, "node") and (fake_nodes or fakes.wanted):
+            raise LabError(f"profile {profile} has a real node; fake ones belong in a lab of profile api")
+        build(profile, self.site.cache, progress, more=fake.artefacts if fake_nodes or fakes.wanted else tuple)
         with self._locked():
+            if fake_nodes:
+                fakes.want()
             start(self.site, self.node, self.kubectl, profile, progress)
             (self.site.state / "profile").write_text(profile)
 

@@ -61,7 +61,12 @@ def pilot(name: str) -> Artefact:
 
 
 @cache
+def source(module: str, path: str) -> Path:
+    """Return the folder of a dependency's sources, which hold more than what is compiled: CRDs, templates."""
+    run(["go", "mod", "download", path], cwd=MODULES / module)
+    return Path(run(["go", "list", "-m", "-f", "{{.Dir}}", path], cwd=MODULES / module).strip())
+
+
 def istio_source() -> Path:
-    """Return the folder of Istio's sources, which also hold its CRDs and Envoy's bootstrap template."""
-    run(["go", "mod", "download", "istio.io/istio"], cwd=MODULES / "istio")
-    return Path(run(["go", "list", "-m", "-f", "{{.Dir}}", "istio.io/istio"], cwd=MODULES / "istio").strip())
+    """Return the folder of Istio's sources."""
+    return source("istio", "istio.io/istio")

@@ -7,6 +7,7 @@ import time
 from lab.artefacts import Progress
 from lab.build import includes
 from lab.controlplane import LOOPBACK, ControlPlane
+from lab.fake import FakeNodes
 from lab.mesh import Mesh
 from lab.node import Kubectl, Node
 from lab.prometheus import NAMES, Prometheus
@@ -17,7 +18,8 @@ def start(site: Site, node: Node, kubectl: Kubectl, profile: str, progress: Prog
     """Start what does not run of a profile, and return when all of it works."""
     took = _Stopwatch(progress)
     with_node, with_mesh = includes(profile, "node"), includes(profile, "istio")
-    control = ControlPlane(site, node.processes, site.host_ip if with_node else LOOPBACK)
+    fakes = FakeNodes(site, node.processes)
+    control = ControlPlane(site, node.processes, site.host_ip if with_node else LOOPBACK, brisk=fakes.wanted)
     if with_node:
         node.open(profile)  # the API server listens on the link to the node
     control.start()
@@ -26,6 +28,9 @@ def start(site: Site, node: Node, kubectl: Kubectl, profile: str, progress: Prog
         took.done("container runtime")
     control.finish()
     took.done("control plane")
+    if fakes.wanted:
+        fakes.start(kubectl)
+        took.done("fake nodes")
     if with_node:
         node.finish(kubectl)
         took.done("node")
