@@ -49,6 +49,8 @@ TABLE: Final[dict[str, Computed]] = {
     Phase.HELD: "Failed",
 }
 """What a run's phase means to kstatus. A plan's is the same, with the exceptions of `wanted`."""
+AT_REST: Final[dict[str, Computed]] = {"Idle": "Current", "Invalid": "Failed"}
+"""What only a plan can be."""
 DOMAIN: Final = {"AwaitingApproval": Phase.AWAITING_APPROVAL, "Paused": Phase.PAUSED, "RolledBack": Phase.ROLLED_BACK}
 _CAMEL: Final = re.compile(r"[A-Z][A-Za-z0-9]*")
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
@@ -106,17 +108,16 @@ def compute(now: Version) -> Computed:
     return "Current"
 
 
-def wanted(now: Version) -> frozenset[Computed]:
-    """What kstatus may make of this phase.
+def wanted(now: Version) -> Computed | None:
+    """What kstatus has to make of this phase; None for a phase that there is not.
 
-    A plan at rest (`Idle`) is well or needs a person.  A plan whose run gave way to a newer revision is not done.
+    A plan whose run gave way to a newer revision is not done: its next run begins.
     """
-    if now.phase == "Idle" and now.kind == "CanaryPlan":
-        return frozenset({"Current", "Failed"})
-    reason = (now.status or {}).get("reason")
-    if now.kind == "CanaryPlan" and now.phase == Phase.SUPERSEDED and reason == Reason.NEW_REVISION:
-        return frozenset({"InProgress"})
-    return frozenset({TABLE[now.phase]}) if now.phase in TABLE else frozenset()
+    if now.kind != "CanaryPlan":
+        return TABLE.get(now.phase)
+    if now.phase == Phase.SUPERSEDED and (now.status or {}).get("reason") == Reason.NEW_REVISION:
+        return "InProgress"
+    return (TABLE | AT_REST).get(now.phase)
 
 
 def _k1(before: Version | None, now: Version) -> Iterator[str]:
@@ -189,9 +190,9 @@ def _k8(before: Version | None, now: Version) -> Iterator[str]:
 
 def _k9(before: Version | None, now: Version) -> Iterator[str]:
     observed = (now.status or {}).get("observedGeneration")
-    result = compute(now)
-    if result != "Terminating" and observed == now.generation and result not in wanted(now):
-        yield f"phase {now.phase or '(none)'} is {result} to kstatus, not {' or '.join(sorted(wanted(now))) or 'known'}"
+    result, right = compute(now), wanted(now)
+    if result != "Terminating" and observed == now.generation and result != right:
+        yield f"phase {now.phase or '(none)'} is {result} to kstatus, not {right}"
 
 
 def _k10(before: Version | None, now: Version) -> Iterator[str]:

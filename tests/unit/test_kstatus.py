@@ -10,14 +10,9 @@ import pytest
 from rollout.controller.status import plan_status, run_status
 from rollout.decide.reason import Reason
 from rollout.plan.base import Json
-from rollout.plan.objects import CanaryPlan
-from rollout.plan.parse import from_object
-from rollout.plan.run import ENDED, Phase, RunSpec, State
-from rollout.plan.strategy import Facts
-from strategies.canary import Canary
-from tests.kit import kstatus
+from rollout.plan.run import ENDED, Phase, State
+from tests.kit import builders, kstatus
 from tests.kit.kstatus import TABLE, Conformance, broken, compute, version
-from tests.kit.sim import plan
 
 NOW = 1_767_225_600.0
 GOOD: Json = {
@@ -30,12 +25,6 @@ GOOD: Json = {
 }
 RECONCILING: Json = GOOD | {"type": "Reconciling", "status": "True"}
 STALLED: Json = GOOD | {"type": "Stalled", "status": "True", "message": "latency was 0.9, limit 0.5"}
-
-
-def run_spec() -> RunSpec:
-    parsed = from_object(plan())
-    assert isinstance(parsed, CanaryPlan)
-    return RunSpec("web", "uid", 1, 1, Canary().compile(parsed, Facts()))
 
 
 def obj(
@@ -119,10 +108,17 @@ def test_the_table_has_every_phase() -> None:
     assert set(TABLE) == set(Phase)
 
 
+def test_a_plan_at_rest_is_idle_and_current_or_invalid_and_failed() -> None:
+    idle, invalid = ended("Idle"), obj("Invalid", GOOD, STALLED)
+    for good in (idle, invalid):
+        assert broken(None, version(good | {"kind": "CanaryPlan"})) == []
+        assert [line[:2] for line in broken(None, version(good))] == ["K9"], "a run is neither"
+
+
 @pytest.mark.parametrize("reason", [Reason.GATE_FAILED, Reason.NEW_REVISION, Reason.REVERTED])
 @pytest.mark.parametrize("phase", Phase)
 def test_what_we_write_in_a_phase_breaks_no_rule(phase: Phase, reason: Reason) -> None:
-    spec, state = run_spec(), State(phase=phase, started=NOW, reason=reason, message="because")
+    spec, state = builders.run(), State(phase=phase, started=NOW, reason=reason, message="because")
     state = replace(state, ended=NOW if phase in ENDED else None)
     run: Json = {"kind": "PlanRun", "metadata": {"name": "web-1", "uid": "r", "generation": 1}}
     its: Json = {"kind": "CanaryPlan", "metadata": {"name": "web", "uid": "p", "generation": 4}}
