@@ -45,5 +45,6 @@ soak: $(READY) ## many seeded runs in the simulated cluster with faults; prints 
 bench: $(READY) ## what a run costs: API requests, queries, CPU per look
 	$(BIN)/python -m bench.cost
 
-generate: $(READY) ## write crds/ from the models
+generate: $(READY) ## write crds/ and deploy/ from the code
 	$(BIN)/rollout crds print --write crds
+	$(BIN)/rollout install --write deploy

@@ -71,6 +71,10 @@ RunId = Annotated[
     str | None,
     typer.Option("--run", metavar="ID", help="This run instead of the newest.", autocompletion=_runs),
 ]
+Namespaces = Annotated[
+    str | None, typer.Option("--namespaces", metavar="A,B", help="Only these namespaces; all when absent.")
+]
+ControllerNamespace = Annotated[str, typer.Option("--controller-namespace", help="Where the controller runs.")]
 
 
 @verb(app)
@@ -326,6 +330,83 @@ def demo(common: Common) -> int:
     from rollout.cli.demo import demo as run
 
     return run(common)
+
+
+@verb(app, formats="table json yaml name")
+def install(
+    common: Common,
+    *,
+    image: Annotated[str | None, typer.Option("--image", metavar="IMAGE", help="The controller's image.")] = None,
+    controller_namespace: ControllerNamespace = "rollout-system",
+    namespaces: Namespaces = None,
+    selector: Annotated[
+        str | None, typer.Option("--selector", "-l", metavar="LABELS", help="Only plans with these labels.")
+    ] = None,
+    replicas: Annotated[int, typer.Option("--replicas", min=1, help="Copies; one leads, the others wait.")] = 2,
+    secret: Annotated[
+        list[str] | None,
+        typer.Option("--secret", metavar="NS/NAME", help="A Secret of a metrics provider it may read; repeatable."),
+    ] = None,
+    decision_mode: Annotated[
+        Literal["auto", "stamp", "match"],
+        typer.Option(help="Write the caller into decisions, or refuse others. With --export, auto is match."),
+    ] = "auto",
+    hold: Annotated[
+        Literal["auto", "policy", "none"],
+        typer.Option(help="Whether to install the hold policy (Kubernetes 1.36). With --export, auto is none."),
+    ] = "auto",
+    export: Annotated[bool, typer.Option("--export", help="Print YAML; needs no cluster.")] = False,
+    write: Annotated[
+        Path | None, typer.Option("--write", metavar="FOLDER", help="Write a kustomize base into this folder.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would change.")] = False,
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until the controller runs.")] = True,
+    timeout: Timeout = None,
+    yes: Yes = False,
+) -> int:
+    """Install the controller, or bring it up to date.
+
+    Runs that are under way go on.
+    """
+    from rollout.cli import install as verb_
+
+    if write is not None:
+        return verb_.write(common, write)
+    wanted = verb_.wish(
+        image=image,
+        controller_namespace=controller_namespace,
+        namespaces=namespaces,
+        selector=selector,
+        prometheus=common.prometheus,
+        replicas=replicas,
+        secrets=secret or [],
+        decisions=decision_mode,
+        hold=hold,
+    )
+    if export:
+        return verb_.export(common, wanted)
+    return verb_.install(common, wanted, dry_run=dry_run, wait=wait, timeout=timeout, yes=yes)
+
+
+@verb(app, formats="table json yaml")
+def uninstall(
+    common: Common,
+    *,
+    controller_namespace: ControllerNamespace = "rollout-system",
+    namespaces: Namespaces = None,
+    crds: Annotated[bool, typer.Option("--crds", help="Remove the kinds too, and with them all plans.")] = False,
+    timeout: Timeout = None,
+    yes: Yes = False,
+) -> int:
+    """End all runs, then remove the controller.
+
+    Traffic goes home and holds are taken off first. Plans stay, unless --crds is given.
+    """
+    from rollout.cli.uninstall import uninstall as run
+
+    return run(
+        common, controller_namespace=controller_namespace, namespaces=namespaces, crds=crds, timeout=timeout, yes=yes
+    )
 
 
 @verb(crds_app, cluster=False, formats="table yaml json")

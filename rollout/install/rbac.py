@@ -83,18 +83,20 @@ def rbac(options: Options) -> list[Json]:
     return [account, *_controller(options), *_leading(options.namespace), *_secrets(options), *people()]
 
 
+def features(options: Options) -> tuple[Feature, ...]:
+    """What this controller can do."""
+    return (*FEATURES, *((HOLDING,) if options.hold == "policy" else ()), EVERYWHERE)
+
+
 def _controller(options: Options) -> Iterator[Json]:
-    features = (*FEATURES, *((HOLDING,) if options.hold == "policy" else ()))
     account = _account(options.namespace)
-    for feature in features:
+    for feature in features(options):
         name, rules = f"{CONTROLLER}-{feature.name}", _rules(feature.needs)
-        if not options.namespaces:
+        if not options.namespaces or feature is EVERYWHERE:
             yield from _everywhere(name, feature.text, rules, options.namespace)
+            continue
         for namespace in options.namespaces:
             yield from _in(namespace, name, feature.text, rules, account)
-    yield from _everywhere(
-        f"{CONTROLLER}-{EVERYWHERE.name}", EVERYWHERE.text, _rules(EVERYWHERE.needs), options.namespace
-    )
 
 
 def _leading(namespace: str) -> Iterator[Json]:
