@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,14 @@ from lupa import lua51
 from rollout.act.release import release_ops
 from rollout.cli.app import app
 from rollout.controller.status import plan_status, run_status
+from rollout.decide.orders import obey
 from rollout.decide.reason import Reason
+from rollout.decide.seen import Order
 from rollout.plan.base import HELD, HOLD_LABEL, RELEASE, Json
 from rollout.plan.kinds import CANARY_PLAN, DEPLOYMENT, PLAN_RUN, VIRTUAL_SERVICE
 from rollout.plan.objects import PlanDecision
 from rollout.plan.parse import from_object
-from rollout.plan.run import ENDED, Phase, State
+from rollout.plan.run import ENDED, Holding, Pause, Phase, State
 from tests.kit import builders
 from tests.kit.kstatus import compute, version
 from tests.kit.scenes import at_weight, once, play
@@ -135,15 +138,37 @@ def test_argo_cd_goes_on_waiting_while_a_plan_changes_to_a_newer_revision() -> N
     assert health(in_phase("CanaryPlan", Phase.SUPERSEDED, Reason.REVERTED))["status"] == "Healthy"
 
 
+def offered(phase: Phase) -> set[str]:
+    found: Json = run_lua(ACTIONS["discovery.lua"], in_phase("PlanRun", phase))
+    assert set(found) == set(SCRIPTS)
+    return {name for name, how in found.items() if not how["disabled"]}
+
+
+def takes(phase: Phase, action: str) -> bool:
+    """Whether a run in the middle of its steps, or at its end, obeys the order behind a button."""
+    (made,) = run_lua(SCRIPTS[action], in_phase("PlanRun", phase))
+    given = made["resource"]["spec"]
+    if phase in ENDED:
+        return given["verb"] == "undo" or (given["verb"] == "retry" and phase is not Phase.SUCCEEDED)
+    order = Order("the-order", given["verb"], "ana", "", step=given.get("step"), full=given.get("full", False))
+    paused = Pause(NOW, Phase.PROGRESSING, "paused") if phase is Phase.PAUSED else None
+    state = builders.progressing(1, phase=phase, paused=paused)
+    if phase is Phase.HOLDING:
+        state = replace(state, holding=Holding(Reason.NO_DATA, "no data", NOW))
+    decision = obey(builders.run(), state, builders.steered(50, orders=(order,)), NOW)
+    assert decision is not None
+    return decision.state.notes[-1].reason != Reason.DECISION_REFUSED
+
+
 @pytest.mark.parametrize("phase", Phase)
-def test_argo_cd_offers_what_makes_sense_in_the_phase(phase: Phase) -> None:
-    offered: Json = run_lua(ACTIONS["discovery.lua"], in_phase("PlanRun", phase))
-    assert set(offered) == set(SCRIPTS)
-    enabled = {name for name, how in offered.items() if not how["disabled"]}
-    assert ("abort" in enabled) == (phase not in ENDED and phase is not Phase.ROLLING_BACK)
-    assert ("resume" in enabled) == (phase is Phase.PAUSED)
-    assert ("undo" in enabled) == (phase is Phase.SUCCEEDED)
-    assert not (enabled & {"promote", "promote-full", "pause", "skip"} and phase in ENDED)
+def test_argo_cd_offers_no_button_that_would_be_refused(phase: Phase) -> None:
+    assert {action for action in offered(phase) if not takes(phase, action)} == set()
+
+
+def test_argo_cd_offers_every_order_somewhere() -> None:
+    assert set().union(*(offered(phase) for phase in Phase)) == set(SCRIPTS)
+    assert all("abort" in offered(phase) for phase in Phase if takes(phase, "abort") and phase is not Phase.PROMOTING)
+    assert offered(Phase.ROLLING_BACK) == offered(Phase.PROMOTING) == set()
 
 
 def test_argo_cd_offers_nothing_but_the_first_orders_before_there_is_a_status() -> None:
@@ -161,7 +186,7 @@ def test_an_action_creates_a_decision_for_this_run_and_step_only(action: str) ->
     spec, verb = decision.spec, action.partition("-")[0]
     assert (spec.verb, spec.run, spec.run_uid) == (verb, "web-1", "the-run")
     assert spec.full == (action == "promote-full")
-    assert spec.step == (1 if action in ("promote", "skip") else None)
+    assert spec.step == (1 if action in ("promote", "skip", "retry") else None)
     assert spec.expires is not None
     owner = made["resource"]["metadata"]["ownerReferences"][0]
     assert (owner["kind"], owner["uid"]) == ("PlanRun", "the-run"), "it shows below its run, and is not out of sync"
