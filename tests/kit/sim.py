@@ -5,7 +5,7 @@ The invariants are those of the design; they are looked at after every single wr
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,6 +36,8 @@ from rollout.registry import routers, strategies
 from tests.kit.kstatus import Conformance
 
 GOOD, BAD, CRASHING = "shop/web:1.1", "shop/web:1.2-errors", "shop/web:1.2-crash"
+PATIENCE = 50
+"""After so many turns somebody comes back and resumes what is paused."""
 DATA_PATH = (VIRTUAL_SERVICE, DESTINATION_RULE, SERVICE, DEPLOYMENT)
 STRATEGIES, ROUTERS = strategies(), routers()
 
@@ -88,9 +90,11 @@ class Sim:
     hold_policy: bool = True
     image: str = GOOD
     plan: Json = field(default_factory=plan)
-    order_after: int | None = None
-    """An order to abort comes after so many turns."""
+    orders: Mapping[int, str] = field(default_factory=dict)
+    """The order that comes after so many turns: a verb, or `full`."""
     turns: int = 0
+    patience: int = 0
+    """For so many turns the run has been paused."""
     may_leak: bool = False
     """The scenario loses its pin, so that the plain Service has to take over."""
     broken: list[str] = field(default_factory=list)
@@ -135,12 +139,21 @@ class Sim:
 
     def _turned(self, view: RunView) -> None:
         self.turns += 1
-        if self.turns == self.order_after:
-            spec = {"plan": "web", "run": view.name, "runUid": view.uid, "verb": "abort", "by": "ana"}
-            meta = {"name": f"{view.name}-abort", "namespace": "shop"}
-            self.memory.apply(
-                {"apiVersion": PLAN_DECISION.api_version, "kind": "PlanDecision", "metadata": meta, "spec": spec}
-            )
+        self.patience = self.patience + 1 if view.state.phase is Phase.PAUSED else 0
+        verb = "resume" if self.patience == PATIENCE else self.orders.get(self.turns)
+        if verb is not None:
+            self.order(view, verb)
+
+    def order(self, view: RunView, verb: str) -> None:
+        """An order as a person's `kubectl create` gives it; every other one names the step."""
+        spec: Json = {"plan": "web", "run": view.name, "runUid": view.uid, "by": "ana"}
+        spec |= {"verb": "promote", "full": True} if verb == "full" else {"verb": verb}
+        if self.turns % 2 and verb != "undo":
+            spec["step"] = view.state.step
+        meta = {"name": f"{view.name}-{verb}-{self.turns}", "namespace": "shop"}
+        self.memory.apply(
+            {"apiVersion": PLAN_DECISION.api_version, "kind": "PlanDecision", "metadata": meta, "spec": spec}
+        )
 
     async def survive(
         self, faults: FaultPlan, foreign: Callable[[], None] = lambda: None, *, later: FaultPlan | None = None

@@ -32,13 +32,17 @@ class Story:
     meddler: str
     abort_after: int | None
     """An order to abort arrives with this turn."""
+    orders: tuple[tuple[int, str], ...] = ()
+    """Other orders, each with the turn at which it arrives."""
 
     @property
     def end(self) -> frozenset[Phase]:
         """The ends that are right."""
-        wanted = {ENDS[self.image]}
-        if self.abort_after is not None:
+        wanted, verbs = {ENDS[self.image]}, {verb for _, verb in self.orders}
+        if self.abort_after is not None or "undo" in verbs:
             wanted.add(Phase.ABORTED)
+        if self.image == BAD and verbs & {"skip", "promote", "full"}:
+            wanted.add(Phase.SUCCEEDED)  # a person wanted it without the evidence
         return frozenset(wanted)
 
 
@@ -56,7 +60,15 @@ def story(seed: int) -> Story:
         kinds=tuple(rng.sample(list(Fault), rng.randint(2, len(Fault)))),
         meddler=rng.choice(["nobody", "re-applies", "edits", "scales"] if own_routes else ["nobody", "scales"]),
         abort_after=rng.randint(1, 60) if rng.random() < 0.3 else None,
+        orders=_orders(rng) if rng.random() < 0.5 else (),
     )
+
+
+def _orders(rng: random.Random) -> tuple[tuple[int, str], ...]:
+    """Up to six orders at random moments, sensible or not; a pause is the most frequent."""
+    verbs = ["pause", "pause", "resume", "retry", "skip", "promote", "full", "undo"]
+    turns = sorted(rng.sample(range(1, 80), rng.randint(1, 6)))
+    return tuple((turn, rng.choice(verbs)) for turn in turns)
 
 
 def sim_of(told: Story) -> Sim:
@@ -71,9 +83,13 @@ async def tell(told: Story, sim: Sim | None = None) -> tuple[Sim, list[str]]:
     """Play a story to its end; return the world and what was wrong in it."""
     sim = sim or sim_of(told)
     faults = FaultPlan(rate=told.rate, seed=told.seed, kinds=told.kinds)
-    sim.order_after = told.abort_after
+    sim.orders = dict(told.orders) | ({} if told.abort_after is None else {told.abort_after: "abort"})
     view = await sim.survive(faults, meddle(sim, told.meddler), later=faults)
+    if view.state.undo:
+        sim.image = ""  # the Deployment asks for the stable version again
     wrong = sim.at_rest(promoted=view.state.phase is Phase.SUCCEEDED)
+    if view.state.undo and sim.memory.get(DEPLOYMENT, "web")["spec"].get("paused"):
+        wrong.append("the Deployment is paused after an undo")
     if view.state.phase not in told.end:
         wrong.append(f"ended {view.state.phase} ({view.state.reason}): {view.state.message}")
     return sim, wrong
