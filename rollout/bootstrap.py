@@ -5,12 +5,20 @@ from __future__ import annotations
 import os
 import secrets
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 from rollout.adapters.kube.cluster import connect as connect_cluster
 from rollout.adapters.metrics.prometheus import Prometheus
 from rollout.adapters.systemclock import SystemClock
+from rollout.controller.batch import Batched
+from rollout.controller.cached import CachedCluster
+from rollout.controller.leader import Leader
+from rollout.controller.loop import Controller
+from rollout.controller.plans import Plans
+from rollout.controller.process import concerns, scopes
+from rollout.controller.stores import Stores
+from rollout.controller.telemetry import Telemetry
 from rollout.plan.gate import Provider
 from rollout.ports.world import World
 from rollout.registry import routers, strategies
@@ -19,6 +27,35 @@ from rollout.registry import routers, strategies
 def identity() -> str:
     """Who we are in leases: host, process, and a part that no other process has."""
     return f"{socket.gethostname()}_{os.getpid()}_{secrets.token_hex(4)}"
+
+
+@asynccontextmanager
+async def controller(
+    *,
+    kubeconfig: str | None,
+    context: str | None,
+    home: str,
+    namespaces: Sequence[str],
+    wanted: Mapping[str, str],
+    prometheus: str | None,
+) -> AsyncIterator[Controller]:
+    """A controller of the plans in these namespaces (all when there are none) that have the wanted labels.
+
+    `home` is the namespace of its Lease.
+    """
+    async with connect_cluster(kubeconfig, context) as cluster:
+        clock, found, me = SystemClock(), routers(), identity()
+        default = Provider(address=prometheus) if prometheus else None
+        metrics = Prometheus(cluster.secret, default=default)
+        serves = ",".join(namespaces) or "*"
+        leader = Leader(cluster, clock, me, home, serves)
+        stores = Stores(scopes(found, namespaces), concerns(found))
+        cached = CachedCluster(cluster, stores, clock, leader.fence)
+        world = World(cached, Batched(metrics), clock, found, strategies(), me)
+        try:
+            yield Controller(clock, cluster.watcher, stores, concerns(found), Plans(world), leader, Telemetry(), wanted)
+        finally:
+            await metrics.close()
 
 
 @asynccontextmanager

@@ -28,6 +28,8 @@ app = typer.Typer(
 )
 crds_app = typer.Typer(help="Print or install the kinds.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(crds_app, name="crds")
+controller_app = typer.Typer(help="The controller.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(controller_app, name="controller")
 
 
 def _plans(ctx: typer.Context, incomplete: str) -> list[str]:
@@ -434,6 +436,30 @@ def apply(
     from rollout.cli.crds import apply as run
 
     return run(common, with_hold=with_hold)
+
+
+@verb(controller_app, formats="table")
+def run(
+    common: Common,
+    *,
+    namespaces: Annotated[
+        list[str] | None,
+        typer.Option("--namespaces", metavar="A,B", help="Only plans in these namespaces; all when absent."),
+    ] = None,
+    selector: Annotated[str, typer.Option("--selector", metavar="K=V", help="Only plans with these labels.")] = "",
+    controller_namespace: ControllerNamespace = "rollout-system",
+    port: Annotated[int, typer.Option("--port", help="For /healthz, /readyz and /metrics; 0 chooses one.")] = 8080,
+) -> int:
+    """Look after plans until it is stopped. Several may run: one leads.
+
+    Stopping leaves all weights where they are; the next controller goes on.
+    """
+    from rollout.cli.controller import run as run_controller
+
+    names = [name for part in namespaces or () for name in part.split(",") if name]
+    return run_controller(
+        common, namespaces=names, selector=selector, controller_namespace=controller_namespace, port=port
+    )
 
 
 @verb(app, cluster=False, formats="table")

@@ -6,6 +6,7 @@ the next turn reads everything again.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -35,12 +36,17 @@ class Turn:
     wake: float
 
 
+OnTurn = Callable[[RunView, State], None]
+"""Told of each turn: the run as it is now, and its state before."""
+
+
 @dataclass(slots=True)
 class Reconciler:
     """Takes turns. Remembers nothing that it could not read back, but for looks that were not worth a write."""
 
     world: World
     records: dict[Ref, Record] = field(default_factory=dict)
+    on_turn: OnTurn | None = None
 
     async def turn(self, ref: Ref) -> Turn:
         """Take one turn of a run.
@@ -66,7 +72,13 @@ class Reconciler:
             await record.keep(_refused(record.state, error, now))
         await report(world, record, before)
         view = RunView(ref.namespace, ref.name, record.uid, record.spec, record.state, now, seen.seen if seen else None)
+        if self.on_turn is not None:
+            self.on_turn(view, before)
         return Turn(view, wake)
+
+    def forget(self, ref: Ref) -> None:
+        """Drop what is only in memory: the run is over, or another engine drives it."""
+        self.records.pop(ref, None)
 
     async def _do(self, record: Record, decision: Decision, seen: Observation) -> float:
         """Remember, then do."""

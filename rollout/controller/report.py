@@ -7,15 +7,15 @@ the cluster with what nobody could read.
 
 from __future__ import annotations
 
-import hashlib
 from typing import Final
 
+from rollout.controller.events import event
 from rollout.controller.record import Record
-from rollout.controller.status import plan_status, rfc3339
+from rollout.controller.status import plan_status
 from rollout.decide.reason import Reason
 from rollout.errors import Conflict, NotFound, RolloutError
 from rollout.plan.base import Json
-from rollout.plan.kinds import CANARY_PLAN, EVENT, PLAN_RUN, Ref
+from rollout.plan.kinds import CANARY_PLAN, Ref
 from rollout.plan.run import Note, State
 from rollout.ports.cluster import guard_of
 from rollout.ports.world import World
@@ -31,7 +31,7 @@ async def report(world: World, record: Record, before: State) -> None:
     state, now = record.state, world.clock.now()
     try:
         for note in _news(before, state, record.told, now):
-            await world.cluster.create(_event(record, note))
+            await world.cluster.create(event(record.run, note))
     except RolloutError:
         pass  # an Event that exists was told by a turn whose answer was lost; one that is refused must not stop us
     record.told = now
@@ -66,31 +66,3 @@ async def _tell_plan(world: World, record: Record) -> None:
 def _headline(status: Json) -> tuple[object, ...]:
     """What is told at once."""
     return tuple(status.get(key) for key in ("observedGeneration", "run", "phase", "reason"))
-
-
-def _event(record: Record, note: Note) -> Json:
-    """An events.k8s.io Event. Its name derives from its content: told twice, it is refused the second time."""
-    meta = record.run["metadata"]
-    key = f"{record.uid}/{note.at}/{note.reason}/{note.message}"
-    return {
-        "apiVersion": EVENT.api_version,
-        "kind": EVENT.name,
-        "metadata": {
-            "name": f"{meta['name']}.{hashlib.sha256(key.encode()).hexdigest()[:12]}",
-            "namespace": meta["namespace"],
-        },
-        "eventTime": rfc3339(note.at).replace("Z", ".000000Z"),
-        "reportingController": "meshrollout.dev/rollout",
-        "reportingInstance": "rollout",
-        "action": note.reason,
-        "reason": note.reason,
-        "type": "Warning" if note.warning else "Normal",
-        "note": note.message[:1024],
-        "regarding": {
-            "apiVersion": PLAN_RUN.api_version,
-            "kind": PLAN_RUN.name,
-            "name": meta["name"],
-            "namespace": meta["namespace"],
-            "uid": meta["uid"],
-        },
-    }

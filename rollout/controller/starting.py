@@ -178,8 +178,10 @@ async def create_run(world: World, plan: Json, target: Target, by: str, attempt:
             return await world.cluster.create(_run_object(plan, name, spec))
         except AlreadyExists:
             found = await world.cluster.get(Ref(PLAN_RUN, meta["namespace"], name))
-            if found is not None and found["spec"]["planUid"] == meta["uid"] and not found.get("status"):
-                return found  # our own: the answer to an earlier try was lost
+            if found is None:
+                raise Conflict(f"PlanRun/{name} was made by somebody else at this moment") from None
+            if found["spec"]["planUid"] == meta["uid"] and not (found.get("status") or {}).get("endedAt"):
+                return found  # the answer to an earlier try was lost, or another engine was faster
             attempt += 1
 
 
@@ -190,7 +192,7 @@ async def compile_plan(world: World, plan: CanaryPlan, run: str, target: Target)
     facts = Facts(run, target.revision.stable_hash, target.hold_mode, known)  # type: ignore[arg-type]  # kinds were listed
     program = world.strategies[plan.spec.strategy].compile(plan, facts)
     window = target.recent[: plan.spec.rollback_window.revisions]
-    known_good = target.revision.digest in window
+    known_good = target.revision.digest in window or bool(target.revision.undoes)
     restart = target.restart_only and plan.spec.restarts == "follow"
     return without_proof(program) if known_good or restart else program
 

@@ -8,8 +8,9 @@ waits for the next run.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from rollout.decide.reason import Reason
 from rollout.plan.base import Json
@@ -32,8 +33,6 @@ def rfc3339(moment: float) -> str:
 
 def conditions(state: State, generation: int, before: list[Json], now: float, *, ready: bool) -> list[Json]:
     """Ready, Reconciling, Stalled and the domain conditions; a time moves only when the status does."""
-    reason = state.reason or str(state.phase)
-    message = state.message[:1024]
     wanted: dict[str, bool] = {"Ready": ready}
     if state.phase in _STALLED:
         wanted["Stalled"] = True
@@ -41,9 +40,15 @@ def conditions(state: State, generation: int, before: list[Json], now: float, *,
         wanted["Reconciling"] = True
     if state.phase in _DOMAIN:
         wanted[_DOMAIN[state.phase]] = True
+    return _conditions(wanted, state.reason or str(state.phase), state.message, generation, before, now)
+
+
+def _conditions(
+    wanted: Mapping[str, bool], reason: str, message: str, generation: int, before: list[Json], now: float
+) -> list[Json]:
     old = {c["type"]: c for c in before}
     return [
-        _condition(kind, str(is_true), reason, message, generation, old.get(kind), now)
+        _condition(kind, str(is_true), reason, message[:1024], generation, old.get(kind), now)
         for kind, is_true in wanted.items()
     ]
 
@@ -111,3 +116,20 @@ def plan_status(plan: Json, run: str, spec: RunSpec, state: State, now: float) -
         "message": state.message[:1024],
         "conditions": conditions(state, generation, before, now, ready=ready),
     }
+
+
+def rest_status(
+    plan: Json, phase: Literal["Idle", "Pending", "Invalid", "Aborted"], reason: str, message: str, run: str, now: float
+) -> Json:
+    """The status of a plan that has no run under way, and no run whose end says how it stands."""
+    generation = plan["metadata"].get("generation", 1)
+    before = (plan.get("status") or {}).get("conditions", [])
+    ready = phase == "Idle"
+    wanted = {"Ready": ready} | ({} if ready else {"Reconciling" if phase == "Pending" else "Stalled": True})
+    return {
+        "observedGeneration": generation,
+        "phase": phase,
+        "reason": reason,
+        "message": message[:1024],
+        "conditions": _conditions(wanted, reason, message, generation, before, now),
+    } | ({"run": run} if run else {})

@@ -179,6 +179,8 @@ class State:
     """What made the run go home, kept for `rollout why`."""
     undone: tuple[str, ...] = ()
     """What was undone, in order, in words."""
+    undo_to: str = ""
+    """After the end: digest of the template that an order to undo goes back to."""
 
 
 STATE: Final = TypeAdapter(State)

@@ -45,8 +45,8 @@ class PlanStatus(Model):
 
     observed_generation: int | None = None
     """The generation of the spec that this status is about."""
-    phase: Literal["Idle"] | Phase | None = None
-    """`Idle`, or the phase of the newest run."""
+    phase: Literal["Idle", "Invalid"] | Phase | None = None
+    """`Idle`, `Invalid` (the plan itself is wrong, or an older one has its target), or the phase of the newest run."""
     step: Annotated[str, Field(max_length=16)] | None = None
     """The current step, counted from 1, and the number of all: `3/6`."""
     weight: float | None = None

@@ -165,6 +165,7 @@ def full_state() -> State:
         step_times=(1.0, 2.0),
         failed=note,
         undone=("weights",),
+        undo_to="0123456789ab",
     )
 
 

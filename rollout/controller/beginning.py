@@ -1,0 +1,242 @@
+"""A plan without a run under way: its status at rest, its hold, and how its next run begins.
+
+What happens is decided in `decide.rest`; here it is read and done.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import Final, Literal
+
+from rollout import checks
+from rollout.act.release import end_hold_ops, release_ops
+from rollout.checks.subject import hold_mode
+from rollout.controller.afterwards import answer, first_order, go_back, taken
+from rollout.controller.events import tell
+from rollout.controller.record import parse
+from rollout.controller.settling import discard
+from rollout.controller.starting import (
+    Armed,
+    StartRefused,
+    Target,
+    arm,
+    compile_plan,
+    create_run,
+    let_go,
+    read_revision,
+)
+from rollout.controller.status import plan_status, rest_status
+from rollout.decide.reason import Reason
+from rollout.decide.rest import Last, Rest, rest_of_routes, rest_of_workload
+from rollout.errors import InvalidInput, NotFound, Unsupported
+from rollout.observe.observer import read_target
+from rollout.plan.base import HOLD_LABEL, Json
+from rollout.plan.finding import Level
+from rollout.plan.kinds import CANARY_PLAN, DEPLOYMENT, ref_of
+from rollout.plan.objects import CanaryPlan
+from rollout.plan.parse import from_object
+from rollout.plan.run import Note, Revision
+from rollout.ports.cluster import guard_of
+from rollout.ports.world import World
+
+NEVER: Final = math.inf
+AGAIN: Final = 30.0
+"""Seconds until what forbids a start is looked at again; sooner when something that we watch changes."""
+
+
+@dataclass(slots=True)
+class _Known:
+    """What is remembered of a plan, so that it is read once for each change."""
+
+    plan: tuple[str, int] = ("", 0)
+    parsed: CanaryPlan | None = None
+    last: Last | None = None
+    last_version: str = ""
+
+
+@dataclass(slots=True)
+class Beginning:
+    """Plans at rest."""
+
+    world: World
+    _known: dict[str, _Known] = field(default_factory=dict)
+
+    async def turn(self, plan: Json, runs: Sequence[Json]) -> float:
+        """See whether a run begins; the seconds until the plan should be looked at again.
+
+        `runs` are the plan's, the newest first; all have ended.
+        """
+        known = self._known.setdefault(plan["metadata"]["uid"], _Known())
+        try:
+            parsed = _parsed(known, plan)
+            if (older := await self._older(plan, parsed)) is not None:
+                text = f"plan {older} is older and has the same target; delete one of both"
+                return await self._tell(plan, "Invalid", Reason.ANOTHER_PLAN, text, runs)
+            await self._prune(runs, parsed.spec.history)
+            last = _last(self.world, known, runs)
+            order = await first_order(self.world, runs[0], last) if last else None
+            if order is not None and last is not None:
+                if not await answer(self.world, runs[0], last, order, _target(parsed)):
+                    return 0.0
+            rest = await self._look(plan, parsed, last, again=order is not None)
+            wake = await self._act(plan, parsed, rest, last, runs)
+        except (InvalidInput, Unsupported) as error:
+            return await self._tell(plan, "Invalid", Reason.INVALID, f"{error} {error.hint}".strip(), runs)
+        if order is not None and last is not None and wake == 0:
+            await taken(self.world, runs[0], last, order)
+        return wake
+
+    async def _act(self, plan: Json, parsed: CanaryPlan, rest: Rest, last: Last | None, runs: Sequence[Json]) -> float:
+        match rest.act:
+            case "start":
+                return await self._start(plan, parsed, runs, last)
+            case "undo" if last is not None:
+                await go_back(self.world, runs[0], last, _target(parsed))
+                return 0.0
+            case "let go":
+                return await self._let_go(plan, parsed, rest, runs)
+            case "stay" if last is not None and rest.reason != Reason.UNDO_ORDERED:
+                status = plan_status(plan, runs[0]["metadata"]["name"], last.spec, last.state, self.world.clock.now())
+                return await self._put(plan, status)
+            case "stay" | "undo":
+                return await self._tell(plan, "Aborted", rest.reason, rest.message, runs)
+            case "wait":
+                return await self._tell(plan, "Pending", rest.reason, rest.message, runs)
+            case "rest":
+                await self._hold(parsed)
+                return await self._tell(plan, "Idle", rest.reason, rest.message, runs)
+
+    async def _look(self, plan: Json, parsed: CanaryPlan, last: Last | None, *, again: bool) -> Rest:
+        namespace = parsed.metadata.namespace
+        if parsed.spec.target is not None:
+            name = parsed.spec.target.name
+            _, _, work = await read_target(self.world, namespace, name)
+            return rest_of_workload(name, work, last, again=again)
+        target = Target(None, Revision(), "paused")
+        program = await compile_plan(self.world, parsed, "preview", target)
+        return rest_of_routes(program.backends, plan["metadata"].get("generation", 1), last, again=again)
+
+    async def _start(self, plan: Json, parsed: CanaryPlan, runs: Sequence[Json], last: Last | None) -> float:
+        """Check, and create the run; what forbids it is told, and looked at again later."""
+        errors = [f for f in await checks.preflight(self.world, plan) if f.level is Level.ERROR]
+        if errors:
+            text = "; ".join(f"{f.code} {f.message}" + (f" ({f.fix})" if f.fix else "") for f in errors[:3])
+            await self._tell(plan, "Invalid", Reason.PREFLIGHT_FAILED, text, runs)
+            return AGAIN
+        mode = await hold_mode(self.world, parsed)
+        armed = await arm(self.world, parsed, mode, {}) if parsed.spec.target else Armed()
+        try:
+            target = await read_revision(self.world, parsed, mode, armed)
+        except StartRefused as error:
+            await self._tell(plan, "Pending", Reason.NOT_HELD, str(error), runs)
+            return AGAIN
+        if parsed.spec.target and target.revision.digest == target.revision.stable_digest:
+            await let_go(self.world, target)
+            return 0.0
+        if last is not None and last.state.undo_to == target.revision.digest:
+            target = replace(target, revision=replace(target.revision, undoes=last.spec.revision.digest))
+        attempt = 1 + max((run["spec"]["attempt"] for run in runs), default=0)
+        await create_run(self.world, plan, target, self.world.identity, attempt)
+        return 0.0
+
+    async def _let_go(self, plan: Json, parsed: CanaryPlan, rest: Rest, runs: Sequence[Json]) -> float:
+        """Release what is held and need not be tried."""
+        deployment, _, _ = await read_target(self.world, parsed.metadata.namespace, _target(parsed))
+        if deployment is not None:
+            token = f"{plan['metadata']['name']}.{deployment['metadata'].get('generation', 0)}"
+            await self.world.cluster.patch(ref_of(deployment), release_ops(deployment, token), guard_of(deployment))
+        return await self._tell(plan, "Pending", rest.reason, rest.message, runs)
+
+    async def _hold(self, parsed: CanaryPlan) -> None:
+        """See to it that the target's next revision is held, and that what is held without need is let go."""
+        if parsed.spec.target is None:
+            return
+        mode = await hold_mode(self.world, parsed)
+        armed = await arm(self.world, parsed, mode, {})
+        try:
+            target = await read_revision(self.world, parsed, mode, armed)
+        except StartRefused:
+            return  # it has no pods: there is nothing to let go
+        if target.revision.digest == target.revision.stable_digest:
+            await let_go(self.world, target)
+
+    async def let_go_of_deleted(self, namespace: str, plan: str) -> float:
+        """End the holds of a plan that is gone: label and mark are taken off, what is paused stays so."""
+        for deployment in await self.world.cluster.list(DEPLOYMENT, namespace, {HOLD_LABEL: plan[:63]}):
+            token = f"{plan}.{deployment['metadata'].get('generation', 0)}"
+            await self.world.cluster.patch(ref_of(deployment), end_hold_ops(deployment, token), guard_of(deployment))
+            text = f"plan {plan} is gone, so new revisions are held no more"
+            if deployment["spec"].get("paused"):
+                at = f"deployment/{deployment['metadata']['name']} -n {namespace}"
+                text += (
+                    f"; it stays paused at the revision that was held; when it may roll: kubectl rollout resume {at}"
+                )
+            await tell(self.world, deployment, Note(self.world.clock.now(), Reason.HOLD_ENDED, text, warning=True))
+        return NEVER
+
+    async def _older(self, plan: Json, parsed: CanaryPlan) -> str | None:
+        """The plan that has the same target and was there first."""
+        mine = _age(plan)
+        for other in await self.world.cluster.list(CANARY_PLAN, plan["metadata"]["namespace"]):
+            if _age(other) < mine and _aims(other) == _aims(plan) and "deletionTimestamp" not in other["metadata"]:
+                return str(other["metadata"]["name"])
+        return None
+
+    async def _prune(self, runs: Sequence[Json], keep: int) -> None:
+        for old in runs[keep:]:
+            await discard(self.world, old)
+
+    async def _tell(
+        self,
+        plan: Json,
+        phase: Literal["Idle", "Pending", "Invalid", "Aborted"],
+        reason: Reason,
+        message: str,
+        runs: Sequence[Json],
+    ) -> float:
+        run = runs[0]["metadata"]["name"] if runs else ""
+        return await self._put(plan, rest_status(plan, phase, reason, message, run, self.world.clock.now()))
+
+    async def _put(self, plan: Json, status: Json) -> float:
+        """Write the status if it is another one."""
+        if status != plan.get("status"):
+            with suppress(NotFound):
+                await self.world.cluster.put_status(ref_of(plan), status, guard_of(plan))
+        return NEVER
+
+
+def _parsed(known: _Known, plan: Json) -> CanaryPlan:
+    version = (plan["metadata"]["uid"], plan["metadata"].get("generation", 1))
+    if known.parsed is None or known.plan != version:
+        parsed = from_object({key: value for key, value in plan.items() if key != "status"})
+        if not isinstance(parsed, CanaryPlan):
+            raise InvalidInput(f"a {plan['kind']} is not a plan", hint="give a CanaryPlan")
+        known.parsed, known.plan = parsed, version
+    return known.parsed
+
+
+def _last(world: World, known: _Known, runs: Sequence[Json]) -> Last | None:
+    if not runs:
+        return None
+    version = f"{runs[0]['metadata']['uid']}/{runs[0]['metadata']['resourceVersion']}"
+    if known.last is None or known.last_version != version:
+        record = parse(world.cluster, world.clock, runs[0])
+        known.last, known.last_version = Last(record.spec, record.state), version
+    return known.last
+
+
+def _age(plan: Json) -> tuple[str, str]:
+    return plan["metadata"]["creationTimestamp"], plan["metadata"]["name"]
+
+
+def _aims(plan: Json) -> str:
+    """The target of a plan, or its Service."""
+    spec = plan["spec"]
+    return f"target {spec['target']['name']}" if spec.get("target") else f"service {spec.get('service')}"
+
+
+def _target(parsed: CanaryPlan) -> str:
+    return parsed.spec.target.name if parsed.spec.target else ""

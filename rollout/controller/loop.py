@@ -1,0 +1,172 @@
+"""The controller: follows the watches, and takes the turns of plans when they are due.
+
+    watches -> stores -> which plans are concerned -> due-heap -> tick -> turn of a plan -> writes, through the fence
+
+One tick drains the heap.  A plan has one turn at a time; what comes meanwhile is due right after it.  Every turn
+stands for itself: a failed one is taken again after a growing pause, and disturbs no other plan.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from rollout.controller.affected import Affected, Key
+from rollout.controller.due import Due
+from rollout.controller.leader import Leader
+from rollout.controller.plans import Plans
+from rollout.controller.stores import Stores
+from rollout.controller.telemetry import Telemetry
+from rollout.errors import Retry, RolloutError
+from rollout.plan.base import HOLD_LABEL, Json
+from rollout.plan.kinds import CANARY_PLAN, DEPLOYMENT, PLAN_RUN, Kind, Ref
+from rollout.ports.clock import Clock
+from rollout.ports.router import Concerns
+from rollout.ports.watch import Blind, Listed, Scope, Seeing, Told, Watcher
+
+LONGEST: Final = 30.0
+"""Seconds between two tries of a plan whose turns fail, at most."""
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Controller:
+    """Looks after all plans of its scopes, while it leads."""
+
+    clock: Clock
+    watcher: Watcher
+    stores: Stores
+    concerns: Mapping[Kind, Concerns]
+    plans: Plans
+    leader: Leader
+    telemetry: Telemetry
+    wanted: Mapping[str, str] = field(default_factory=dict)
+    """Labels that a plan must have to be ours."""
+    due: Due[Key] = field(default_factory=Due)
+    _affected: Affected = field(init=False)
+    _turns: dict[Key, asyncio.Task[None]] = field(default_factory=dict)
+    _again: set[Key] = field(default_factory=set)
+    _failures: dict[Key, int] = field(default_factory=dict)
+    _led: bool = False
+
+    def __post_init__(self) -> None:
+        self._affected = Affected(self.stores, self.concerns)
+        self.telemetry.watch(self.stores)
+
+    async def follow(self, scope: Scope) -> None:
+        """Take what one watch tells, until it is cancelled."""
+        async for told in self.watcher.watch(scope):
+            self.take(scope, told)
+
+    def take(self, scope: Scope, told: Told) -> None:
+        """Take one message of a watch: what it concerns is due."""
+        match told:
+            case Blind():
+                log.warning("watch is blind", extra={"kind": scope.kind.name, "error": str(told.error)})
+            case Seeing() | Listed():
+                log.debug("watch sees", extra={"kind": scope.kind.name})
+        now = self.clock.monotonic()
+        for obj in self.stores.take(scope, told):
+            for key in self._affected.keys(obj):
+                self.due.push(key, now)
+
+    @property
+    def ready(self) -> bool:
+        """Whether everything that must be known has been seen once."""
+        return not any(scope.kind in (CANARY_PLAN, PLAN_RUN, DEPLOYMENT) for scope in self.stores.unknown)
+
+    def tick(self) -> None:
+        """Begin the turns that are due; nothing while another leads, or before the first lists have come."""
+        self.telemetry.ticked(self.clock.monotonic())
+        self._notice_lead()
+        if not (self._led and self.ready):
+            return
+        for key in self.due.pop(self.clock.monotonic()):
+            if key in self._turns:
+                self._again.add(key)
+            else:
+                self._turns[key] = asyncio.create_task(self._turn(key))
+
+    def _notice_lead(self) -> None:
+        """Begin with everything when we have become the leader."""
+        if self.leader.leading == self._led:
+            return
+        self._led = self.leader.leading
+        log.info("leads" if self._led else "does not lead any more", extra={"identity": self.leader.identity})
+        self.telemetry.leads(1 if self._led else 0)
+        now = self.clock.monotonic()
+        for key in self._all() if self._led else ():
+            self.due.push(key, now)
+
+    def _all(self) -> set[Key]:
+        """Every plan that is there, has runs, or holds a Deployment."""
+        keys: set[Key] = set()
+        for kind, name in ((CANARY_PLAN, _own_name), (PLAN_RUN, _plan_of_run), (DEPLOYMENT, _holder)):
+            store = self.stores.of(kind, "")
+            keys |= {(obj["metadata"]["namespace"], name(obj)) for obj in (store.list() if store else ()) if name(obj)}
+        return keys
+
+    async def _turn(self, key: Key) -> None:
+        try:
+            wake = await self._look(key)
+            self._failures.pop(key, None)
+        except RolloutError as error:
+            wake = self._failed(key, error)
+        except Exception as error:
+            # a fault of ours in one plan must not stop the others; it is told, counted, and tried again
+            log.exception("a turn failed", extra={"plan": key[1], "namespace": key[0]})
+            wake = self._failed(key, error)
+        finally:
+            del self._turns[key]
+        now = self.clock.monotonic()
+        self.due.push(key, now if key in self._again else now + wake)
+        self._again.discard(key)
+
+    async def _look(self, key: Key) -> float:
+        store = self.stores.of(CANARY_PLAN, key[0])
+        plan = store.get(Ref(CANARY_PLAN, *key)) if store else None
+        if plan is not None and not self.wanted.items() <= (plan["metadata"].get("labels") or {}).items():
+            return math.inf
+        return await self.plans.turn(*key)
+
+    def _failed(self, key: Key, error: Exception) -> float:
+        failures = self._failures[key] = self._failures.get(key, 0) + 1
+        self.telemetry.failed(type(error).__name__)
+        extra = {"plan": key[1], "namespace": key[0], "error": str(error), "failures": failures}
+        log.log(logging.DEBUG if isinstance(error, Retry) and failures < 4 else logging.WARNING, "turn", extra=extra)
+        least = error.after if isinstance(error, Retry) else 1.0
+        return float(min(max(least, 0.25 * 2.0**failures), LONGEST))
+
+    async def settled(self) -> None:
+        """Wait for the turns under way."""
+        while self._turns:
+            await asyncio.gather(*self._turns.values(), return_exceptions=True)
+
+    async def stop(self) -> None:
+        """End in order: finish the turns under way, write what is only in memory, and let another lead.
+
+        Weights stay where they are.
+        """
+        await self.settled()
+        if self.leader.leading:
+            try:
+                await self.plans.flush()
+            except RolloutError as error:
+                log.warning("not everything could be written before the stop", extra={"error": str(error)})
+        await self.leader.release()
+
+
+def _own_name(obj: Json) -> str:
+    return str(obj["metadata"]["name"])
+
+
+def _plan_of_run(obj: Json) -> str:
+    return str(obj["spec"]["plan"])
+
+
+def _holder(obj: Json) -> str:
+    return str((obj["metadata"].get("labels") or {}).get(HOLD_LABEL, ""))

@@ -1,0 +1,118 @@
+"""The controller's own metrics, `meshrollout_*`: gauges are read from the stores when somebody scrapes.
+
+Labels are bounded: namespace and plan, never a run.  A plan that is deleted has no series any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from rollout.controller.stores import Stores
+from rollout.controller.view import RunView
+from rollout.plan.kinds import CANARY_PLAN
+from rollout.plan.run import State
+
+DURATIONS: Final = (60, 300, 600, 1800, 3600, 7200, 14_400, 28_800, 86_400)
+"""Buckets of a run's length, seconds: a minute to a day."""
+
+
+class _State(Collector):
+    """What the stores know, told at each scrape."""
+
+    def __init__(self, stores: Stores) -> None:
+        self._stores = stores
+
+    def collect(self) -> Iterable[Metric]:
+        """The phase and weight of each plan, what is kept and which watches are blind."""
+        phase = GaugeMetricFamily(
+            "meshrollout_phase", "1 for the phase a plan is in", labels=["namespace", "plan", "phase"]
+        )
+        weight = GaugeMetricFamily(
+            "meshrollout_weight_ratio", "Share of requests asked for each side", labels=["namespace", "plan", "backend"]
+        )
+        store = self._stores.of(CANARY_PLAN, "")
+        for plan in store.list() if store else ():
+            names = [plan["metadata"]["namespace"], plan["metadata"]["name"]]
+            status = plan.get("status") or {}
+            phase.add_metric([*names, status.get("phase", "Unknown")], 1)
+            share = float(status.get("weight") or 0) / 100
+            weight.add_metric([*names, "candidate"], share)
+            weight.add_metric([*names, "stable"], 1 - share)
+        kept = GaugeMetricFamily("meshrollout_objects", "Objects that are kept in memory", labels=["kind"])
+        for kind, number in self._stores.sizes().items():
+            kept.add_metric([kind.name], number)
+        blind = GaugeMetricFamily("meshrollout_watches_blind", "Watches that are broken at the moment")
+        blind.add_metric([], len(self._stores.blind))
+        yield from (phase, weight, kept, blind)
+
+
+@dataclass
+class Telemetry:
+    """Counts what happens. One for each process."""
+
+    registry: CollectorRegistry = field(default_factory=CollectorRegistry)
+    last_tick: float = 0.0
+    """When the loop was last alive, monotonic."""
+
+    def __post_init__(self) -> None:
+        self._runs = Counter(
+            "meshrollout_runs", "Runs that ended", ["strategy", "outcome", "reason"], registry=self.registry
+        )
+        self._duration = Histogram(
+            "meshrollout_run_duration_seconds",
+            "From the first step to the end",
+            ["strategy", "outcome"],
+            buckets=DURATIONS,
+            registry=self.registry,
+        )
+        self._verdicts = Counter(
+            "meshrollout_gate_verdicts", "Judged looks at gates", ["verdict"], registry=self.registry
+        )
+        self._notes = Counter("meshrollout_events", "What happened to runs", ["reason"], registry=self.registry)
+        self._errors = Counter(
+            "meshrollout_reconcile_errors", "Turns that failed and are taken again", ["error"], registry=self.registry
+        )
+        self._turns = Counter("meshrollout_turns", "Turns of runs", registry=self.registry)
+        self._leading = Gauge("meshrollout_leading", "1 while this process leads", registry=self.registry)
+
+    def watch(self, stores: Stores) -> None:
+        """Tell of what these stores know at each scrape."""
+        self.registry.register(_State(stores))
+
+    def ticked(self, now: float) -> None:
+        """The loop is alive."""
+        self.last_tick = now
+
+    def failed(self, error: str) -> None:
+        """A turn failed."""
+        self._errors.labels(error).inc()
+
+    def leads(self, number: int) -> None:
+        """1 when this process leads, 0 when it does not."""
+        self._leading.set(number)
+
+    def turned(self, view: RunView, before: State) -> None:
+        """A run had a turn."""
+        self._turns.inc()
+        known = set(before.notes)
+        for note in view.state.notes:
+            if note not in known:
+                self._notes.labels(note.reason).inc()
+        for name, gate in view.state.gates.items():
+            known_gate = before.gates.get(name)
+            if gate.looks and (known_gate is None or gate.looks != known_gate.looks):
+                self._verdicts.labels(gate.looks[-1].verdict).inc()
+        if view.state.phase.ended and not before.phase.ended:
+            self._ended(view)
+
+    def _ended(self, view: RunView) -> None:
+        strategy, state = view.spec.program.strategy, view.state
+        self._runs.labels(strategy, str(state.phase), state.reason).inc()
+        if state.started and state.ended is not None:
+            self._duration.labels(strategy, str(state.phase)).observe(state.ended - state.started)
