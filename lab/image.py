@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lab.errors import LabError
+
 MEDIA = "application/vnd.oci.image"
 PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -27,30 +29,67 @@ class Entry:
 
 
 @dataclass(frozen=True)
+class Layer:
+    """A layer by what it is known: it need not be in an archive that uses it, when it was imported before."""
+
+    digest: str
+    size: int
+
+    @property
+    def described(self) -> dict[str, Any]:
+        """How a manifest refers to it."""
+        return {"mediaType": f"{MEDIA}.layer.v1.tar", "digest": self.digest, "size": self.size}
+
+
+@dataclass(frozen=True)
 class Image:
-    """An image: images of one archive that list the same entries share one layer."""
+    """An image: images of one archive that list the same entries share one layer.
+
+    `below` it are layers of this archive, or of one that is imported earlier.
+    """
 
     name: str
     entries: tuple[Entry, ...]
     entrypoint: str
     user: str = ""
     env: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    below: tuple[tuple[Entry, ...] | Layer, ...] = ()
 
 
 def write_archive(target: Path, images: Sequence[Image]) -> None:
     """Write an archive of all images, each shared layer once."""
-    layers: dict[tuple[Entry, ...], dict[str, Any]] = {}
+    layers: dict[tuple[Entry, ...], Layer] = {}
     manifests = []
     with tarfile.open(target, "w") as archive:
         for image in images:
-            if image.entries not in layers:
-                layers[image.entries] = _add_layer(archive, image.entries, target)
-            manifests.append(_add_image(archive, image, layers[image.entries]))
+            stack = []
+            for part in (*image.below, image.entries):
+                if not isinstance(part, Layer) and part not in layers:
+                    layers[part] = _add_layer(archive, part, target)
+                stack.append(part if isinstance(part, Layer) else layers[part])
+            manifests.append(_add_image(archive, image, stack))
         _add(archive, "oci-layout", b'{"imageLayoutVersion":"1.0.0"}')
         _add(archive, "index.json", json.dumps({"schemaVersion": 2, "manifests": manifests}).encode())
 
 
-def _add_layer(archive: tarfile.TarFile, entries: Iterable[Entry], target: Path) -> dict[str, Any]:
+def read_image(archive: Path) -> tuple[str, tuple[Layer, ...]]:
+    """Return the digest and the layers of the first image of an archive, for another image to be built on."""
+    with tarfile.open(archive) as content:
+        index = _load(content, "index.json")
+        digest = str(index["manifests"][0]["digest"])
+        manifest = _load(content, _blob(digest))
+    return digest, tuple(Layer(one["digest"], one["size"]) for one in manifest["layers"])
+
+
+def _load(archive: tarfile.TarFile, name: str) -> dict[str, Any]:
+    file = archive.extractfile(name)
+    if file is None:
+        raise LabError(f"{name} in an archive of images is not a file")
+    return dict(json.load(file))
+
+
+def _add_layer(archive: tarfile.TarFile, entries: Iterable[Entry], target: Path) -> Layer:
     scratch = target.with_suffix(".layer")
     with tarfile.open(scratch, "w") as layer:
         for entry in entries:
@@ -63,7 +102,7 @@ def _add_layer(archive: tarfile.TarFile, entries: Iterable[Entry], target: Path)
             archive.addfile(header, content)
     finally:
         scratch.unlink()
-    return {"mediaType": f"{MEDIA}.layer.v1.tar", "digest": digest, "size": header.size}
+    return Layer(digest, header.size)
 
 
 def _add_entry(layer: tarfile.TarFile, entry: Entry) -> None:
@@ -80,7 +119,7 @@ def _add_entry(layer: tarfile.TarFile, entry: Entry) -> None:
             layer.addfile(header, content)
 
 
-def _add_image(archive: tarfile.TarFile, image: Image, layer: dict[str, Any]) -> dict[str, Any]:
+def _add_image(archive: tarfile.TarFile, image: Image, layers: Sequence[Layer]) -> dict[str, Any]:
     config = {
         "architecture": {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine()),
         "os": "linux",
@@ -88,11 +127,13 @@ def _add_image(archive: tarfile.TarFile, image: Image, layer: dict[str, Any]) ->
             "Entrypoint": [image.entrypoint],
             "Env": [PATH, *(f"{key}={value}" for key, value in image.env.items())],
             "User": image.user,
+            **({"Labels": dict(image.labels)} if image.labels else {}),
         },
-        "rootfs": {"type": "layers", "diff_ids": [layer["digest"]]},
+        "rootfs": {"type": "layers", "diff_ids": [layer.digest for layer in layers]},
     }
     described = _add_blob(archive, f"{MEDIA}.config.v1+json", config)
-    manifest = {"schemaVersion": 2, "mediaType": f"{MEDIA}.manifest.v1+json", "config": described, "layers": [layer]}
+    manifest = {"schemaVersion": 2, "mediaType": f"{MEDIA}.manifest.v1+json", "config": described}
+    manifest["layers"] = [layer.described for layer in layers]
     names = {"io.containerd.image.name": image.name, "org.opencontainers.image.ref.name": image.name}
     return _add_blob(archive, f"{MEDIA}.manifest.v1+json", manifest) | {"annotations": names}
 

@@ -1,9 +1,10 @@
-"""The programs that the lab takes from the distribution: what runs containers and moves packets."""
+"""What the lab takes ready made: the distribution's programs that run containers and move packets, and pip."""
 
 from __future__ import annotations
 
 import os
 import shutil
+import sys
 from pathlib import Path
 
 from lab.artefacts import Progress
@@ -38,3 +39,13 @@ def ensure_packages(progress: Progress) -> None:
     run(["apt-get", "update", "-q"])
     env = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
     run(["apt-get", "install", "-yq", "--no-install-recommends", *names], env=env)
+
+
+def pip(folder: Path) -> list[str]:
+    """Return how to call pip: this Python's, or one in a folder of its own."""
+    try:
+        run([sys.executable, "-m", "pip", "--version"])
+    except LabError:
+        run([sys.executable, "-m", "venv", str(folder / "venv")])
+        return [str(folder / "venv/bin/python"), "-m", "pip"]
+    return [sys.executable, "-m", "pip"]

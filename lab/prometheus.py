@@ -2,21 +2,43 @@
 
 from __future__ import annotations
 
+import json
 from string import Template
 
 from lab.access import answers
 from lab.errors import LabError
+from lab.mesh import namespace
 from lab.node import MANIFESTS
 from lab.process import Processes
 from lab.site import Site
 from lab.wait import wait_for
 
+NAMESPACE = "monitoring"
+PORT = 9090
 NAMES = ("prometheus", "prometheus-hash")
 HASH_RULE = "  - {source_labels: [__meta_kubernetes_pod_label_pod_template_hash], target_label: pod_template_hash}"
 
 
+def in_cluster(name: str) -> str:
+    """Return where pods find one of the two."""
+    return f"http://{name}.{NAMESPACE}.svc:{PORT}"
+
+
+def services(site: Site) -> str:
+    """Return the manifest by which pods find both: Services in front of programs that run outside of the cluster."""
+    items: list[dict[str, object]] = [namespace(NAMESPACE)]
+    for name in NAMES:
+        about = {"name": name, "namespace": NAMESPACE, "labels": {"kubernetes.io/service-name": name}}
+        port = {"name": "http", "port": PORT}
+        items.append({"apiVersion": "v1", "kind": "Service", "metadata": about, "spec": {"ports": [port]}})
+        ends: dict[str, object] = {"addressType": "IPv4", "endpoints": [{"addresses": [site.host_ip]}]}
+        slices = {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "metadata": about, **ends}
+        items.append(slices | {"ports": [{"name": "http", "port": site.port(name)}]})
+    return json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
+
+
 class Prometheus:
-    """One of the two, by name; both run on this machine, beside the node."""
+    """One of the two, by name; both run on this machine, beside the node, and listen at its end of the link as well."""
 
     def __init__(self, site: Site, processes: Processes, name: str) -> None:
         self.site, self.processes, self.name = site, processes, name
@@ -37,7 +59,7 @@ class Prometheus:
             f"--config.file={config}",
             f"--storage.tsdb.path={self.site.state / self.name}",
             "--storage.tsdb.retention.time=6h",
-            f"--web.listen-address=127.0.0.1:{self.site.port(self.name)}",
+            *(f"--web.listen-address={host}:{self.site.port(self.name)}" for host in ("127.0.0.1", self.site.host_ip)),
         ]
         self.processes.start(self.name, argv)
 

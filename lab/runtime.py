@@ -41,6 +41,11 @@ class Containerd:
         if not wait_for(self._answers, 30):
             raise LabError("containerd did not answer in 30 s", self.processes.log(NAME))
 
+    def has(self, *, name: str = "", digest: str = "") -> bool:
+        """Return whether there is an image with this name, or this digest of its manifest."""
+        wanted = f"name=={name}" if name else f"target.digest=={digest}"
+        return bool(self._ctr("images", "list", "-q", wanted).strip())
+
     def load(self, archive: Path) -> None:
         """Import an archive of images."""
         self._ctr("images", "import", str(archive))

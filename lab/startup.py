@@ -10,7 +10,7 @@ from lab.controlplane import LOOPBACK, ControlPlane
 from lab.fake import FakeNodes
 from lab.mesh import Mesh
 from lab.node import Kubectl, Node
-from lab.prometheus import NAMES, Prometheus
+from lab.prometheus import NAMES, Prometheus, services
 from lab.site import Site
 
 
@@ -38,6 +38,7 @@ def start(site: Site, node: Node, kubectl: Kubectl, profile: str, progress: Prog
         both = [Prometheus(site, node.processes, name) for name in NAMES]
         for one in both:
             one.start()
+        kubectl("apply", "--server-side", "-f", "-", stdin=services(site))
         Mesh(site, kubectl).install()
         for one in both:
             one.finish()
