@@ -24,6 +24,7 @@ import yaml
 
 from lab import Lab, LabError, Load, Report
 from rollout.plan.base import RUN_LABEL, Json
+from tests.kit.kstatus import Conformance
 
 ROOT = Path(__file__).parents[2]
 MANIFEST = ROOT / "lab/manifests/shop.yaml"
@@ -249,6 +250,15 @@ class Shop:
         return found
 
     @property
+    def versions(self) -> Iterator[Json]:
+        """Every version of every run that the API server told of, as far as its status goes."""
+        watch: Watch | None = getattr(self, "_runs", None)  # a shop that did not open has none
+        for line in list(watch.lines) if watch else ():
+            attempt, _, status = line.partition(" ")
+            meta = {"name": f"{self.ns}/{attempt}", "uid": attempt, "generation": 1}
+            yield {"kind": "PlanRun", "metadata": meta, "status": json.loads(status or "{}")}
+
+    @property
     def attempts(self) -> int:
         """How many runs there have been."""
         return max((int(line.partition(" ")[0]) for line in list(self._runs.lines)), default=0)
@@ -368,8 +378,10 @@ def open_shops(lab: Lab, tmp_path: Path) -> Iterator[OpenShops]:
         return shops
 
     yield some
+    wrong = [line for shop in opened for line in Conformance().see_all(shop.versions)]
     for shop in opened:
         try:
             shop.close()
         except LabError as error:
             print(f"{shop.ns} was not removed: {error}")
+    assert not wrong, "\n".join(wrong)  # what the runs said to GitOps tools, write by write
