@@ -28,6 +28,9 @@ from rollout.plan.run import Phase
 LOOK: Final = 2.0
 """Seconds between two looks with -w."""
 
+_UNDER_WAY: Final = frozenset(phase for phase in Phase if not phase.ended and phase is not Phase.HELD)
+"""A run in one of these needs somebody who drives it."""
+
 
 def get(common: Common, plan: str | None, *, all_namespaces: bool, watch: bool) -> int:
     """Print, or print until interrupted."""
@@ -104,8 +107,8 @@ class _Look:
     async def _driven(self, plan: Json, *, served: bool) -> bool | None:
         """Whether somebody drives the run under way; a run that has ended or is held needs nobody."""
         status = plan.get("status") or {}
-        phase, run = status.get("phase") or "Idle", status.get("run")
-        if not run or phase == "Idle" or Phase(phase).ended or phase == Phase.HELD:
+        phase, run = status.get("phase"), status.get("run")
+        if not run or phase not in _UNDER_WAY:
             return None
         if served:
             return True

@@ -5,97 +5,20 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
+from dataclasses import replace
 
 import pytest
 import yaml
-from typer.testing import CliRunner, Result
+from typer.testing import CliRunner
 
-from rollout import bootstrap, registry
-from rollout.adapters.memory.behaviour import Behaviour
-from rollout.adapters.memory.world import World as Simulation
+from rollout import bootstrap
 from rollout.cli import demo
 from rollout.cli.app import app
 from rollout.controller.foreground import Foreground
 from rollout.controller.view import RunView
 from rollout.plan.kinds import CANARY_PLAN, CRD, DEPLOYMENT, METRIC_TEMPLATE, PLAN_DECISION, PLAN_RUN, VIRTUAL_SERVICE
 from rollout.plan.run import Phase
-from rollout.ports.world import World
-
-GOOD, BAD = "shop/web:1.1", "shop/web:2.0"
-
-
-@dataclass
-class Shell:
-    """A terminal without a screen in front of a simulated cluster."""
-
-    simulation: Simulation
-    world: World
-    folder: Path
-
-    def run(self, *words: str) -> Result:
-        return CliRunner().invoke(app, list(words))
-
-    def json(self, *words: str) -> Any:
-        return json.loads(self.run(*words, "-o", "json").stdout)
-
-    def file(self, **spec: Any) -> str:
-        """A plan file; the fields replace those of the demo's plan."""
-        path = self.folder / "canary.yaml"
-        path.write_text(yaml.safe_dump({**demo.PLAN, "spec": {**demo.PLAN["spec"], **spec}}), encoding="utf-8")
-        return str(path)
-
-    def on_record(self, phase: Phase) -> Callable[[RunView], bool]:
-        """Whether this phase of the run is known to the cluster."""
-
-        def known(view: RunView) -> bool:
-            status = self.simulation.get(PLAN_RUN, view.name).get("status") or {}
-            return view.state.phase is phase and status.get("phase") == phase
-
-        return known
-
-    def until(self, phase: Phase, image: str = GOOD, **spec: Any) -> RunView:
-        """Another engine drives a run until this phase is on record, and is killed there."""
-
-        plan = yaml.safe_load(Path(self.file(**spec)).read_text(encoding="utf-8"))
-
-        async def drive() -> RunView:
-            engine = Foreground(self.world)
-            view = await engine.start(plan, images={"app": image}, by="somebody else")
-            return await engine.drive("shop", view.name, lambda _: None, until=self.on_record(phase))
-
-        return asyncio.run(drive())
-
-
-@pytest.fixture
-def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shell:
-    simulation = Simulation()
-    simulation.behaviour(BAD, Behaviour(error_rate=0.2))
-    simulation.deploy_shop(replicas=3, image="shop/web:1.0", rate=50)
-    world = World(
-        cluster=simulation.cluster,
-        metrics=simulation.metrics,
-        clock=simulation.clock,
-        routers=registry.routers(),
-        strategies=registry.strategies(),
-    )
-
-    @asynccontextmanager
-    async def connect(*, namespace: str | None, **_: str | None) -> AsyncIterator[tuple[World, str]]:
-        yield world, namespace or "shop"
-
-    monkeypatch.setattr(bootstrap, "connect", connect)
-    return Shell(simulation, world, tmp_path)
-
-
-def at_rest(shell: Shell) -> bool:
-    """Nothing of a run is left but its record."""
-    names = {obj["metadata"]["name"] for obj in shell.simulation.objects.of(DEPLOYMENT)}
-    return names == {"web"} and not shell.simulation.objects.of(VIRTUAL_SERVICE)
+from tests.kit.shell import BAD, GOOD, Shell
 
 
 def test_start_promotes_a_good_version(shell: Shell) -> None:
@@ -107,7 +30,7 @@ def test_start_promotes_a_good_version(shell: Shell) -> None:
     assert "Promoting" in done.stderr
     web = shell.simulation.get(DEPLOYMENT, "web")
     assert web["spec"]["template"]["spec"]["containers"][0]["image"] == GOOD
-    assert at_rest(shell)
+    assert shell.at_rest()
 
 
 def test_start_rolls_a_bad_version_back_and_says_why(shell: Shell) -> None:
@@ -115,7 +38,7 @@ def test_start_rolls_a_bad_version_back_and_says_why(shell: Shell) -> None:
     assert done.exit_code == 3
     assert done.stderr == ""
     assert "because  success was" in done.stdout
-    assert at_rest(shell)
+    assert shell.at_rest()
     story = shell.run("why", "web")
     assert story.exit_code == 0
     assert "✖ fail" in story.stdout
@@ -224,7 +147,7 @@ def test_the_timeout_takes_the_traffic_home(shell: Shell) -> None:
     assert done.exit_code == 5
     assert "taking the traffic home" in done.stderr
     assert "Aborted" in done.stdout
-    assert at_rest(shell)
+    assert shell.at_rest()
 
 
 def test_the_timeout_with_leave_leaves(shell: Shell) -> None:
@@ -233,7 +156,7 @@ def test_the_timeout_with_leave_leaves(shell: Shell) -> None:
     done = shell.run("start", shell.file(), "--image", f"app={GOOD}", "--timeout", "1ms", "--leave")
     assert done.exit_code == 5
     assert "rollout start web -n shop resumes" in done.stderr
-    assert not at_rest(shell)
+    assert not shell.at_rest()
 
 
 def test_start_follows_another_engine_and_takes_over_when_it_dies(shell: Shell) -> None:
@@ -256,7 +179,7 @@ def test_start_follows_another_engine_and_takes_over_when_it_dies(shell: Shell) 
     assert done.exit_code == 0, done.output
     assert "another engine drives run" in done.stderr
     assert "taking over if it dies" in done.stderr
-    assert at_rest(shell)
+    assert shell.at_rest()
 
 
 def press_ctrl_c(shell: Shell, times: int) -> None:
@@ -280,7 +203,7 @@ def test_ctrl_c_takes_the_traffic_home(shell: Shell) -> None:
     assert "taking the traffic home; Ctrl-C again leaves it where it is" in done.stderr
     assert "Aborted" in done.stdout
     assert "next: rollout why" in done.stderr
-    assert at_rest(shell)
+    assert shell.at_rest()
 
 
 def test_ctrl_c_twice_leaves_and_says_what_that_means(shell: Shell) -> None:
@@ -289,7 +212,7 @@ def test_ctrl_c_twice_leaves_and_says_what_that_means(shell: Shell) -> None:
     assert done.exit_code == 130
     assert "nobody watches it" in done.stderr
     assert "rollout start web -n shop resumes" in done.stderr
-    assert not at_rest(shell)
+    assert not shell.at_rest()
 
 
 def test_ctrl_c_with_leave_leaves_at_once(shell: Shell) -> None:
@@ -297,9 +220,9 @@ def test_ctrl_c_with_leave_leaves_at_once(shell: Shell) -> None:
     done = shell.run("start", shell.file(), "--image", f"app={GOOD}", "--leave")
     assert done.exit_code == 130
     assert "the traffic stays where it is" in done.stderr
-    assert not at_rest(shell)
+    assert not shell.at_rest()
     assert shell.run("start", "web").exit_code == 0
-    assert at_rest(shell)
+    assert shell.at_rest()
 
 
 def test_status_waits_for_approval_and_promote_lets_it_go_on(shell: Shell) -> None:
@@ -343,7 +266,7 @@ def test_abort_without_an_engine_goes_home_itself(shell: Shell) -> None:
     assert done.exit_code == 0, done.output
     assert "going home from here" in done.stderr
     assert "Aborted" in done.stdout
-    assert at_rest(shell)
+    assert shell.at_rest()
     assert shell.run("abort", "web", "--reason", "again", "--yes").exit_code == 4
 
 

@@ -11,13 +11,15 @@ from rich.text import Text
 from rollout.cli.render.live import verdict
 from rollout.cli.render.plan import action
 from rollout.cli.render.run import failed_gate
-from rollout.cli.render.words import Cell, columns, length, percent, sign
+from rollout.cli.render.words import BAD, NEXT, Cell, columns, length, percent, sign
 from rollout.controller.view import RunView
 from rollout.observe.orders import epoch
 from rollout.plan.base import Json
 from rollout.plan.program import Gate
 from rollout.plan.run import GateState, Phase
 
+_PHASES = frozenset(map(str, Phase))
+"""A plan has these, and two that no run has: `Idle` and `Invalid`."""
 _BETTER = ("pass", "inconclusive", "no-data", "unknown", "fail")
 
 
@@ -177,7 +179,7 @@ def _gate_cell(view: RunView | None) -> Cell:
 
 
 def _phase(row: Row) -> Text:
-    mark = "·" if row.phase == "Idle" else sign(Phase(row.phase))
+    mark = sign(Phase(row.phase)) if row.phase in _PHASES else NEXT if row.phase == "Idle" else BAD
     return Text.assemble(mark, f" {row.phase}", " (old)" if row.stale else "")
 
 
