@@ -13,6 +13,7 @@ from rollout.adapters.memory.behaviour import Behaviour
 from rollout.adapters.memory.faults import Crash, FaultPlan, FaultyCluster
 from rollout.adapters.memory.world import World as Memory
 from rollout.controller.foreground import Foreground
+from rollout.controller.leader import NAME as LEADER
 from rollout.controller.view import RunView
 from rollout.errors import Retry
 from rollout.plan.base import RUN_LABEL, Json
@@ -275,4 +276,5 @@ def _spec(obj: Json) -> Json:
 def _ours(kind: Kind, obj: Json) -> bool:
     if kind in (PLAN_RUN,):
         return False
-    return kind == LEASE or RUN_LABEL in (obj["metadata"].get("labels") or {})
+    leads = kind == LEASE and obj["metadata"]["name"] == LEADER
+    return (kind == LEASE and not leads) or RUN_LABEL in (obj["metadata"].get("labels") or {})
