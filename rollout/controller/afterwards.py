@@ -44,7 +44,7 @@ async def answer(world: World, run: Json, last: Last, order: Order, target: str)
         return True
     if not why:
         try:
-            goal = await _goal(world, namespace, target, order.to_revision)
+            goal = await goal_of(world, namespace, target, order.to_revision)
         except InvalidInput as error:
             why = f"{error}; {error.hint}"
     if why:
@@ -96,7 +96,7 @@ async def go_back(world: World, run: Json, last: Last, target: str) -> None:
         await parse(world.cluster, world.clock, run).save(replace(last.state, undo_to=""))
 
 
-async def _goal(world: World, namespace: str, target: str, to_revision: int | None) -> str:
+async def goal_of(world: World, namespace: str, target: str, to_revision: int | None) -> str:
     """Digest of the template to go back to: of a numbered revision, of what runs, or of what ran before that.
 
     Raises:
