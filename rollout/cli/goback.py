@@ -1,60 +1,40 @@
-"""Going back without a controller: the earlier template is written from here.
+"""Going back without a controller: the order is written all the same, and this terminal does what a controller would.
 
-To what runs already, that is all: the hold ends.  To another revision, the template is written held, and a run that
-only releases and concludes carries it out, so that a roll that sticks is seen, and the record tells of it.
+So the same rules hold, the same right is asked for, and the record of the run tells of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from rollout.act.release import hold_again_ops, take_back_ops
-from rollout.checks.subject import hold_mode
+from rollout.cli.orders import Answer, Outcome, judged
 from rollout.cli.render.plan import tag
-from rollout.cli.session import Session
-from rollout.cli.source import Given, from_cluster
-from rollout.controller.starting import StartRefused, arm, create_run, read_revision
+from rollout.cli.session import Session, somebody
+from rollout.cli.source import from_cluster
+from rollout.cli.status import look
+from rollout.controller.afterwards import goal_of
+from rollout.controller.plans import Plans
 from rollout.controller.view import RunView
-from rollout.errors import InvalidInput, NotFound
+from rollout.errors import InvalidInput, Retry
 from rollout.observe.observer import read_target
 from rollout.observe.templates import digest, images
-from rollout.observe.workload import REVISION, full_size
-from rollout.plan.base import HELD, Json
-from rollout.plan.holdpolicy import MARKS
-from rollout.plan.kinds import ref_of
-from rollout.ports.cluster import guard_of
 
-_ALL: Final = 20
-"""The widest rollback window: what ran before needs no proof in an undo."""
+LOOK: Final = 0.5
+PATIENCE: Final = 30.0
+"""Seconds that the Deployment's own controller gets to take the template in."""
 
 
 @dataclass(frozen=True, slots=True)
 class Back:
-    """Where to go back to."""
+    """Where an undo leads."""
 
-    given: Given
-    deployment: Json
-    goal: Json
-    """The ReplicaSet of the version."""
-    runs: bool
-    """It is the one with the pods: only the Deployment asks for another."""
-
-    @property
-    def target(self) -> str:
-        """The Deployment's name."""
-        return str(self.deployment["metadata"]["name"])
-
-    @property
-    def revision(self) -> int:
-        """As `kubectl rollout history` counts."""
-        return _number(self.goal)
-
-    @property
-    def images(self) -> Mapping[str, str]:
-        """By container."""
-        return images(self.goal["spec"]["template"])
+    target: str
+    """The Deployment's name."""
+    revision: int
+    """As `kubectl rollout history` counts."""
+    images: Mapping[str, str]
 
     @property
     def what(self) -> str:
@@ -62,90 +42,43 @@ class Back:
         return f"{', '.join(sorted({tag(image) for image in self.images.values()}))} (revision {self.revision})"
 
 
-async def look(session: Session, plan: str, to_revision: int | None) -> Back:
+async def preview(session: Session, plan: str, to_revision: int | None) -> Back:
     """What an undo would go back to; changes nothing.
 
-    Without a number: to what runs, when the Deployment asks for something else, otherwise to the revision before it.
-
     Raises:
-        InvalidInput: there is no such revision.
-        StartRefused: the target is in the middle of a roll.
+        InvalidInput: there is no such revision, or the target is in mid-roll.
+        NotFound: there is no such plan.
     """
-    given = await from_cluster(session.world.cluster, session.namespace, plan)
+    world, namespace = session.world, session.namespace
+    given = await from_cluster(world.cluster, namespace, plan)
     target = given.plan.spec.target
     if target is None:
-        raise InvalidInput(f"plan {plan} shifts traffic and changes no Deployment", hint="start the other way round")
-    deployment, sets, _ = await read_target(session.world, session.namespace, target.name)
-    if deployment is None:
-        raise NotFound(f"Deployment/{target.name} in {session.namespace} does not exist", hint="correct spec.target")
-    stable = full_size(sets)
-    if stable is None:
-        at = f"deployment/{target.name} -n {session.namespace}"
-        raise StartRefused(f"Deployment/{target.name} is in mid-roll", (), hint=f"kubectl rollout status {at}")
-    goal = _goal(deployment, sets, stable, to_revision)
-    return Back(given, deployment, goal, goal is stable)
+        raise InvalidInput(f"plan {plan} shifts traffic and changes no Deployment", hint="shift it the other way round")
+    goal = await goal_of(world, namespace, target.name, to_revision)
+    _, sets, work = await read_target(world, namespace, target.name)
+    template = next(rs["spec"]["template"] for rs in sets if digest(rs["spec"]["template"]) == goal)
+    views = work.replica_sets if work else ()
+    return Back(target.name, next(rs.revision for rs in views if rs.digest == goal), images(template))
 
 
-def _goal(deployment: Json, sets: Sequence[Json], stable: Json, to_revision: int | None) -> Json:
-    known = ", ".join(str(_number(rs)) for rs in sorted(sets, key=_number))
-    if to_revision is not None:
-        found = next((rs for rs in sets if _number(rs) == to_revision), None)
-        if found is None:
-            raise InvalidInput(f"there is no revision {to_revision}", hint=f"revisions that are kept: {known}")
-        if found is stable and _asks_for(deployment, stable):
-            raise InvalidInput(f"revision {to_revision} is what runs", hint=f"revisions that are kept: {known}")
-        return found
-    if not _asks_for(deployment, stable):
-        return stable
-    earlier = [rs for rs in sets if _number(rs) < _number(stable)]
-    if not earlier:
-        raise InvalidInput("nothing ran before this version, as far as is known", hint=f"revisions kept: {known}")
-    return max(earlier, key=_number)
-
-
-def _asks_for(deployment: Json, replica_set: Json) -> bool:
-    return digest(deployment["spec"]["template"]) == digest(replica_set["spec"]["template"])
-
-
-def _number(replica_set: Json) -> int:
-    number = (replica_set["metadata"].get("annotations") or {}).get(REVISION, "0")
-    return int(number) if number.isdigit() else 0
-
-
-async def go(session: Session, back: Back, *, by: str) -> RunView | None:
-    """Write the template; the run that carries it out, or None where none is needed.
-
-    Raises:
-        Forbidden: the hold policy wants the verb `release` for this.
-        Conflict: somebody else has written the Deployment since we looked.
-    """
-    world, plan = session.world, back.given.plan
-    if back.runs:
-        ops = take_back_ops(back.deployment, back.goal, f"undo.{back.deployment['metadata'].get('generation', 0)}")
-        if _rests_paused(back.deployment):
-            ops = [op for op in ops if op["path"] != "/spec/paused"]
-        await world.cluster.patch(ref_of(back.deployment), ops, guard_of(back.deployment))
-        return None
-    mode = await hold_mode(world, plan)
-    armed = await arm(world, plan, mode, {})
-    deployment = await world.cluster.get(ref_of(back.deployment))
-    if deployment is None:
-        raise NotFound(f"Deployment/{back.target} has just been deleted", hint="create it again")
-    written = await world.cluster.patch(ref_of(deployment), hold_again_ops(deployment, back.goal), guard_of(deployment))
-    target = await read_revision(world, plan, mode, replace(armed, digest=digest(written["spec"]["template"])))
-    runs = await session.engine.runs(session.namespace, plan.metadata.name)
-    for ended in runs[:1]:
-        await session.engine.settle(ended)
-    raw = back.given.raw
-    proven = {**raw, "spec": {**raw["spec"], "rollbackWindow": {"revisions": _ALL}}}
-    run = await create_run(world, proven, target, by, 1 + len(runs))
-    view = await session.engine.latest(session.namespace, run["metadata"]["name"])
-    if view is None:
-        raise NotFound(f"run {run['metadata']['name']} has just been deleted", hint="undo again")
-    return view
-
-
-def _rests_paused(deployment: Json) -> bool:
-    """Whether its owner keeps it paused, hold or no hold."""
-    mark = (deployment["metadata"].get("annotations") or {}).get(HELD)
-    return mark == "paused" or (bool(deployment["spec"].get("paused")) and mark not in MARKS)
+async def go(session: Session, answer: Answer) -> tuple[Answer, RunView | None]:
+    """Do what was ordered; the run that came of it, None where the template that runs was all that was asked for."""
+    world, ended = session.world, answer.given
+    plans = Plans(replace(world, identity=somebody()))
+    known = {view.uid for view in await session.engine.runs(ended.namespace, ended.spec.plan)}
+    until = world.clock.now() + PATIENCE
+    while world.clock.now() < until:
+        try:
+            await plans.turn(ended.namespace, ended.spec.plan)
+        except Retry as error:
+            await world.clock.sleep(error.after)
+            continue
+        runs = await session.engine.runs(ended.namespace, ended.spec.plan)
+        if fresh := next((view for view in runs if view.uid not in known), None):
+            return replace(answer, outcome=Outcome.OBEYED), fresh
+        seen = await look(session, ended)
+        outcome, message = judged(ended, seen, answer.verb, answer.uid)
+        if outcome is Outcome.REFUSED or (outcome is Outcome.OBEYED and not seen.state.undo_to):
+            return replace(answer, view=seen, outcome=outcome, message=message), None
+        await world.clock.sleep(LOOK)
+    return answer, None

@@ -44,6 +44,7 @@ class Answer:
 
     decision: str
     """The name of the PlanDecision."""
+    uid: str
     verb: Verb
     given: RunView
     """The run when the order was given."""
@@ -134,16 +135,17 @@ async def give(
         raise
     meta = decision["metadata"]
     if not await session.driven(view):
-        return Answer(meta["name"], verb, view, view, Outcome.WAITING, full=full)
+        return Answer(meta["name"], meta["uid"], verb, view, view, Outcome.WAITING, full=full)
     seen, until = view, session.world.clock.now() + PATIENCE
     while not _consumed(seen, meta["uid"]) and session.world.clock.now() < until:
         await session.world.clock.sleep(LOOK)
         seen = await look(session, seen)
-    outcome, message = _judged(view, seen, verb, meta["uid"])
-    return Answer(meta["name"], verb, view, seen, outcome, message, full)
+    outcome, message = judged(view, seen, verb, meta["uid"])
+    return Answer(meta["name"], meta["uid"], verb, view, seen, outcome, message, full)
 
 
-def _judged(before: RunView, after: RunView, verb: Verb, uid: str) -> tuple[Outcome, str]:
+def judged(before: RunView, after: RunView, verb: Verb, uid: str) -> tuple[Outcome, str]:
+    """What became of the decision with this UID, and the words of whoever answered it."""
     if not _consumed(after, uid):
         return Outcome.PENDING, ""
     fresh = [n for n in after.state.notes if n not in before.state.notes]

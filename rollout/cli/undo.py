@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 
+from rich.text import Text
+
 from rollout.cli import goback, orders, submit
 from rollout.cli.drive import Drive
-from rollout.cli.exit import Code, UsageError, of_phase
+from rollout.cli.exit import UsageError, of_phase
 from rollout.cli.options import Common
 from rollout.cli.out import Printer
 from rollout.cli.render import run as render
-from rollout.cli.session import Session, connected, somebody
+from rollout.cli.render.words import GO
+from rollout.cli.session import Session, connected
 from rollout.controller.view import RunView
 
 
@@ -22,28 +25,32 @@ def undo(common: Common, plan: str, *, reason: str, to_revision: int | None, yes
 async def _undo(common: Common, plan: str, *, reason: str, to_revision: int | None, yes: bool) -> int:
     printer = Printer(common)
     async with connected(common) as session:
-        latest = await session.engine.latest(session.namespace, plan)
-        if latest is not None and not latest.state.phase.ended:
+        latest = await session.run(plan)
+        if not latest.state.phase.ended:
             return await _under_way(session, printer, latest, reason=reason, to_revision=to_revision, yes=yes)
-        back = await goback.look(session, plan, to_revision)
+        back = await goback.preview(session, plan, to_revision)
         says = f"Deployment/{back.target} goes back to {back.what}, without steps and gates"
         orders.confirm(printer, says, f"undo {plan}?", yes=yes)
-        if latest is not None and await session.controller(session.namespace) is not None:
+        if await session.controller(session.namespace) is not None:
             code = await submit.renew(session, printer, latest, "undo", reason=reason, to_revision=to_revision)
-            _say_git(printer, session, plan)
-            return code
-        because = f": {reason}" if reason else ""
-        view = await goback.go(session, back, by=f"{somebody()}, undo{because}")
-        if view is not None:
-            view = await Drive(session, printer, leave=True).to_the_end(view)
+        else:
+            code = await _here(session, printer, latest, back, reason=reason, to_revision=to_revision)
+        _say_git(printer, session, plan)
+    return code
+
+
+async def _here(
+    session: Session, printer: Printer, ended: RunView, back: goback.Back, *, reason: str, to_revision: int | None
+) -> int:
+    """Nobody else would obey: see to it from this terminal."""
+    answer = await orders.give(session, ended, "undo", reason=reason, to_revision=to_revision)
+    answer, view = await goback.go(session, answer)
     if view is None:
-        done = {"plan": plan, "deployment": back.target, "revision": back.revision, "images": dict(back.images)}
-        printer.emit(lambda: done, lambda: f"Deployment/{back.target} asks for {back.what} again, which runs")
-    else:
-        ended = view
-        printer.emit(lambda: render.as_json(ended), lambda: render.status(ended), [render.name(ended)])
-    _say_git(printer, session, plan)
-    return Code.GOOD if view is None else of_phase(view.state.phase)
+        return orders.tell(printer, answer)
+    printer.say(Text.assemble(GO, f" run {view.name} started: back to {back.what}"))
+    end = await Drive(session, printer, leave=True).to_the_end(view)
+    printer.emit(lambda: render.as_json(end), lambda: render.status(end), [render.name(end)])
+    return of_phase(end.state.phase)
 
 
 async def _under_way(

@@ -187,18 +187,17 @@ def test_undo_of_a_run_under_way_goes_home(shell: Shell) -> None:
 
 
 def test_undo_names_the_revisions_that_there_are(shell: Shell) -> None:
-    shell.simulation.apply({**shell_plan()})
-    nowhere = shell.run("undo", "web", "--reason", "x", "--yes")
-    assert nowhere.exit_code == 4
-    assert "nothing ran before" in nowhere.stderr
+    assert shell.run("start", shell.file(), "--image", f"app={GOOD}").exit_code == 0
+    before = shell.simulation.objects.revision
     unknown = shell.run("undo", "web", "--reason", "x", "--to-revision", "7", "--yes")
+    assert unknown.exit_code == 4
     assert "there is no revision 7" in unknown.stderr
-    assert "revisions that are kept: 1" in unknown.stderr
-    running = shell.run("undo", "web", "--reason", "x", "--to-revision", "1", "--yes")
-    assert "revision 1 is what runs" in running.stderr
+    assert "revisions that are kept: 1, 2" in unknown.stderr
+    assert shell.simulation.objects.revision == before
 
 
-def shell_plan() -> Json:
-    from rollout.cli import demo
-
-    return demo.PLAN
+def test_undo_without_a_controller_needs_the_right_to_order_it(shell: Shell) -> None:
+    assert shell.run("start", shell.file(), "--image", f"app={BAD}").exit_code == 3
+    shell.simulation.cluster.deny("create", PLAN_DECISION)
+    assert shell.run("undo", "web", "--reason", "x", "--yes").exit_code == 6
+    assert shell.image() == BAD
