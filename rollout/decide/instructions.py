@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 
 from rollout.decide.action import Size, Steer
-from rollout.decide.broken import unpinned
+from rollout.decide.broken import down, unpinned
 from rollout.decide.event import Event
 from rollout.decide.failing import failed
 from rollout.decide.reason import Reason
@@ -116,7 +116,13 @@ def in_place(run: RunSpec, state: State, seen: Seen, now: float) -> Decision | N
 
 
 def _put(run: RunSpec, state: State, seen: Seen, now: float) -> Decision:
-    """Write the routes. What they will name comes first, alone: a proxy that learns of both at once answers 503."""
+    """Write the routes. What they will name comes first, alone: a proxy that learns of both at once answers 503.
+
+    Nothing is pinned to a stable without a ready pod: the plain Service leads to whoever serves.
+    """
+    if state.weight < 100 and down(run, seen):
+        text = f"stable has no ready pod to pin requests to; rollout promote {run.plan} --full goes on without it"
+        return block(state, now, Reason.STABLE_DOWN, text)
     if seen.route.where == "home" and run.program.workload:
         if not seen.route.leftovers:
             state = replace(state, settled=now + run.program.settings.settle)

@@ -570,6 +570,43 @@ def test_an_expired_order_does_nothing(verb: str) -> None:
         assert refusal(after).endswith("it has expired")
 
 
+STATES = (State(), holding(), waiting(), blocked(), held(), paused(), full(), committed(), committed(Phase.HELD))
+WORLDS = (
+    seen(),
+    seen(workload=DOWN, candidate=candidate(), route=Route("home", leftovers=True)),
+    *(steered(weight, workload=work) for weight in (0.0, 10.0, 100.0) for work in (workload(), DOWN)),
+    steered(10.0, workload=workload(digest=NEWER)),
+    steered(10.0, candidate=candidate(ready=0)),
+    steered(10.0, workload=DOWN, candidate=candidate(ready=0)),
+    steered(10.0, plan_exists=False),
+    seen(workload=workload(digest=STABLE, held=False, paused=False)),
+)
+VERBS = ("", "promote", "full", "abort", "pause", "resume", "retry", "skip", "undo")
+
+
+@given(
+    st.sampled_from(STATES),
+    st.sampled_from([RUN, approving(), native()]),
+    st.lists(st.tuples(st.sampled_from(VERBS), st.sampled_from(WORLDS), st.floats(0.1, 200.0)), max_size=15),
+)
+def test_no_order_in_no_world_is_illegal_or_pins_requests_to_nobody(
+    state: State, spec: RunSpec, story: list[tuple[str, Seen, float]]
+) -> None:
+    now = 115.0
+    for number, (verb, world, seconds) in enumerate(story):
+        now += seconds
+        given_order = order("promote", full=True) if verb == "full" else order(verb)
+        orders = (replace(given_order, uid=str(number)),) if verb else ()
+        turn = decide(spec, state, replace(world, orders=orders), now)
+        if world.workload is DOWN and not state.committed:
+            assert not any(isinstance(action, Steer) and action.weight < 100 for action in turn.actions)
+        if state.phase is turn.state.phase is Phase.PAUSED:
+            assert (turn.state.step, turn.state.weight) == (state.step, state.weight)
+        assert turn.state.committed or not state.committed
+        assert len(turn.actions) <= 1
+        state = turn.state
+
+
 # -- what a decision may say
 
 
