@@ -58,15 +58,20 @@ ENGINE: Final = (
     Need("remember how far a run got", RUN_STATUS, ("patch",)),
     Need("take orders", PLAN_DECISION, ("list",)),
     Need("read queries", METRIC_TEMPLATE, ("list",)),
-    Need("let one engine at a time drive a run", LEASE, ("get", "create", "patch", "delete")),
 )
 """What every engine needs for every plan."""
 
 PERSON: Final = (
     Need("store the plan", CANARY_PLAN, ("create", "patch")),
     Need("give orders", PLAN_DECISION, ("create",)),
+    Need("let one engine at a time drive a run", LEASE, ("get", "list", "create", "patch", "delete")),
 )
-"""What `rollout start` needs besides, with the verbs of its orders; a controller finds plans and orders stored."""
+"""What `rollout start` needs besides, with the verbs of its orders."""
+
+UNATTENDED: Final = (
+    Need("leave runs to a terminal that drives them, and clear up after one that died", LEASE, ("list", "delete")),
+)
+"""What a controller needs besides; it finds plans and orders stored, and leads by a lease of its own."""
 
 RECORD: Final = (*ENGINE, *PERSON)
 """What every plan needs that is driven from a terminal."""
@@ -108,11 +113,11 @@ ISTIO: Final = (
 
 
 def watched(needs: Iterable[Need]) -> tuple[Need, ...]:
-    """The same for a controller, which reads from watches: whoever reads a kind gets, lists and watches it."""
+    """The same for a controller, which reads from watches: what it reads it gets, lists and watches, of any name."""
     reads = frozenset({"get", "list"})
     return tuple(
-        replace(need, verbs=("get", "list", "watch", *(v for v in need.verbs if v not in reads)))
-        if reads & set(need.verbs) and not need.name
+        replace(need, verbs=("get", "list", "watch", *(v for v in need.verbs if v not in reads)), name="")
+        if reads & set(need.verbs)
         else need
         for need in needs
     )

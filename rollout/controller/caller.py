@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rollout.errors import RolloutError
+from rollout.plan.decisionpolicy import LONGEST
 from rollout.plan.kinds import SELF_REVIEW
 from rollout.ports.cluster import Cluster
 
@@ -15,4 +16,5 @@ async def caller(cluster: Cluster) -> str:
         answer = await cluster.create(review, dry_run=True)
     except RolloutError:
         return ""
-    return str((answer.get("status") or {}).get("userInfo", {}).get("username", ""))
+    name = str((answer.get("status") or {}).get("userInfo", {}).get("username", ""))
+    return name[:LONGEST]

@@ -9,6 +9,7 @@ from typing import Final
 
 from rollout import checks
 from rollout.checks.subject import hold_mode
+from rollout.controller.caller import caller
 from rollout.controller.lease import DrivenElsewhere, RunLease, alive
 from rollout.controller.reconcile import Reconciler, Turn
 from rollout.controller.record import parse
@@ -157,9 +158,10 @@ class Foreground:
         step: int | None = None,
         to_revision: int | None = None,
     ) -> Json:
-        """Write a decision for a run."""
+        """Write a decision for a run, in the name that the API server knows us by; `by` where it does not say."""
         view = self._view(await self._get(Ref(PLAN_RUN, namespace, run)))
         now = self.world.clock.now()
+        by = await caller(self.world.cluster) or by
         spec: Json = {"plan": view.spec.plan, "run": run, "runUid": view.uid, "verb": verb, "by": by, "reason": reason}
         spec |= {"expires": rfc3339(now + 3600)} | ({"full": True} if full else {})
         spec |= {} if step is None else {"step": step}

@@ -13,7 +13,6 @@ from typing import Final
 
 from rollout.act.release import end_hold_ops
 from rollout.controller import leader
-from rollout.controller.caller import caller
 from rollout.controller.foreground import Foreground
 from rollout.controller.record import FINALIZER
 from rollout.controller.view import RunView
@@ -48,9 +47,8 @@ class Leaving:
             Unavailable: one has not ended within `limit` seconds.
         """
         views = await self.active()
-        by = await caller(self._world.cluster) or self._world.identity
         for view in views:
-            await self._order(view, by)
+            await self._order(view)
         left = {view.uid: view for view in views}
         try:
             async with asyncio.timeout(limit), asyncio.TaskGroup() as group:
@@ -63,14 +61,14 @@ class Leaving:
                 hint=f"rollout why {view.name} -n {view.namespace}; then rollout uninstall again",
             ) from None
 
-    async def _order(self, view: RunView, by: str) -> None:
+    async def _order(self, view: RunView) -> None:
         if view.state.phase is Phase.ROLLING_BACK:
             return
         if view.state.committed and view.state.phase is not Phase.HELD:
             self._tell(f"run {view.name} in {view.namespace} is past its commit point: it is let finish")
             return
         self._tell(f"run {view.name} in {view.namespace} is aborted: {_where(view)}")
-        await self._engine.order(view.namespace, view.name, "abort", by=by, reason=_REASON)
+        await self._engine.order(view.namespace, view.name, "abort", by=self._world.identity, reason=_REASON)
 
     async def _end(self, view: RunView, left: dict[str, RunView]) -> None:
         said = ""

@@ -3,8 +3,8 @@
 All rules come from the table in `checks.permissions`, which is also what people are checked against.
 
 The controller gets a ClusterRole for each feature, or with `namespaces` a Role in each of them.  What then stays
-cluster-wide is unavoidable: to look up one object by its name (the binding of the hold policy), as that kind has no
-namespace.  It sees no VirtualService of other namespaces then, as `rollout check` says with RO205.
+cluster-wide is unavoidable: to see the bindings of admission policies, the hold policy's among them, for that kind
+has no namespace.  It sees no VirtualService of other namespaces then, as `rollout check` says with RO205.
 
 No right on Secrets.  A metrics provider that names one is granted that one, by its name, in its namespace: `secrets`,
 or by hand `kubectl create role ... --verb=get --resource=secrets --resource-name=NAME` with a binding to the account.
@@ -28,6 +28,7 @@ from rollout.checks.permissions import (
     RECORD,
     RELEASE,
     TELL,
+    UNATTENDED,
     WORKLOAD,
     Need,
     watched,
@@ -40,6 +41,7 @@ from rollout.plan.kinds import (
     CANARY_PLAN,
     CLUSTER_ROLE,
     CLUSTER_ROLE_BINDING,
+    EVENT,
     LEASE,
     METRIC_TEMPLATE,
     PLAN_DECISION,
@@ -66,13 +68,19 @@ class Feature:
 
 
 FEATURES: Final = (
-    Feature("core", "Read plans and orders, keep the record of runs, tell what happens.", (*watched(ENGINE), *TELL)),
+    Feature(
+        "core",
+        "Read plans and orders, keep the record of runs, tell what happens.",
+        (*watched((*ENGINE, *UNATTENDED)), *TELL),
+    ),
     Feature("workload", "Hold and release Deployments, run candidates.", watched(WORKLOAD)),
     Feature("istio", "Split traffic with Istio's VirtualServices and DestinationRules.", watched(ISTIO)),
     Feature("preflight", "Look at what a run could trip over before it starts.", PREFLIGHT),
 )
 HOLDING: Final = Feature("release", "Release what the hold policy holds.", RELEASE)
-EVERYWHERE: Final = Feature("hold-mode", "See whether the hold policy is installed; it has no namespace.", HOLD_MODE)
+EVERYWHERE: Final = Feature(
+    "hold-mode", "See whether the hold policy is installed; it has no namespace.", watched(HOLD_MODE)
+)
 
 
 def rbac(options: Options) -> list[Json]:
@@ -124,13 +132,23 @@ def _secrets(options: Options) -> Iterator[Json]:
 def people() -> list[Json]:
     """The ClusterRoles for people; bind them where they shall hold."""
     seen = tuple(Need("see", kind, _READ) for kind in (CANARY_PLAN, PLAN_RUN, PLAN_DECISION, METRIC_TEMPLATE))
-    view = (*seen, Need("see who drives a run", LEASE, ("get",)))
+    view = (*seen, Need("see who drives a run", LEASE, ("get",)), Need("see what happened", EVENT, _READ))
     write = ("create", "update", "patch", "delete", "deletecollection")
     edit = tuple(Need("plan", kind, write) for kind in (CANARY_PLAN, METRIC_TEMPLATE))
     give = Need("give orders", PLAN_DECISION, ("create",))
     approve = (*view, give, Need("decide", CANARY_PLAN, APPROVE))
     admin = (*view, give, Need("decide", CANARY_PLAN, (*APPROVE, *ADMIN, *RELEASE[0].verbs)))
-    drive = (*view, *RECORD, *WORKLOAD, *RELEASE, *ISTIO, *PREFLIGHT, *TELL, Need("go home", CANARY_PLAN, ("abort",)))
+    drive = (
+        *view,
+        *RECORD,
+        *WORKLOAD,
+        *RELEASE,
+        *ISTIO,
+        *PREFLIGHT,
+        *HOLD_MODE,
+        *TELL,
+        Need("go home", CANARY_PLAN, ("abort",)),
+    )
     return [
         _person("rollout-view", "See plans, runs and decisions. Part of view.", view, into="view"),
         _person("rollout-edit", "Write plans and queries, decide nothing. Part of edit.", edit, into="edit"),

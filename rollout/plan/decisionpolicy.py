@@ -39,7 +39,7 @@ ADMIN: Final = ("skip", "undo", FULL)
 APPROVE_ROLE: Final = "rollout-approve"
 ADMIN_ROLE: Final = "rollout-admin"
 """The ClusterRoles to ask for."""
-_BY: Final = 256
+LONGEST: Final = 256
 """Characters of `spec.by`; a service account's name can be longer."""
 
 
@@ -49,8 +49,8 @@ def documents(mode: Mode) -> list[Json]:
 
 
 _CALLER: Final = (
-    f"size(request.userInfo.username) > {_BY} ? "
-    f"request.userInfo.username.substring(0, {_BY}) : request.userInfo.username"
+    f"size(request.userInfo.username) > {LONGEST} ? "
+    f"request.userInfo.username.substring(0, {LONGEST}) : request.userInfo.username"
 )
 
 
