@@ -12,6 +12,7 @@ from lab.build import PROFILES, build
 from lab.cluster import Lab
 from lab.errors import LabError
 from lab.load import Load
+from lab.lock import RUNTIME, runtime_lock
 
 
 def say(line: str) -> None:
@@ -29,6 +30,8 @@ def main(argv: list[str] | None = None) -> int:
         "status": _status,
         "env": _env,
         "shop": _shop,
+        "lock": _lock,
+        "fault": _fault,
         "controller": _controller,
         "load": _load,
         "demo": _demo,
@@ -63,6 +66,12 @@ def _parser() -> argparse.ArgumentParser:
     controller.add_argument(
         "--image-version", default="", help="as what version; another one is something to upgrade to"
     )
+    fault = verbs.add_parser("fault", help="break something, or heal it", parents=[common])
+    fault.add_argument("action", choices=["stop", "start", "kill", "freeze", "thaw", "network", "heal"])
+    fault.add_argument("target", nargs="?", default="", help="a program of the lab, istiod, or a pod as NAMESPACE/NAME")
+    fault.add_argument("--delay", type=float, default=0, help="network: milliseconds")
+    fault.add_argument("--loss", type=float, default=0, help="network: a fraction of the packets, from 0 to 1")
+    verbs.add_parser("lock", help="write requirements.runtime.lock again, from requirements.lock and this environment")
     verbs.add_parser("demo", help="a good canary and a bad one, under load", parents=[common])
     load = verbs.add_parser("load", help="requests to the shop, and what became of them", parents=[common])
     load.add_argument("action", choices=["start", "stop", "report"])
@@ -127,6 +136,24 @@ def _controller(args: argparse.Namespace) -> int:
         return 0
     only = [one for one in args.namespaces.split(",") if one]
     print(lab.controller_up(only, replicas=args.replicas, version=args.image_version, progress=say))
+    return 0
+
+
+def _fault(args: argparse.Namespace) -> int:
+    faults = _lab(args).faults
+    if args.action == "heal":
+        faults.heal()
+    elif args.action == "network":
+        faults.network(delay_ms=args.delay, loss=args.loss, pod=args.target)
+    elif not args.target:
+        raise LabError(f"fault {args.action} needs a target: a program of the lab, istiod, or NAMESPACE/POD")
+    else:
+        getattr(faults, args.action)(args.target)
+    return 0
+
+
+def _lock(_: argparse.Namespace) -> int:
+    RUNTIME.write_text(runtime_lock())
     return 0
 
 

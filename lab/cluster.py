@@ -15,6 +15,7 @@ from lab.build import PROFILES, build, includes
 from lab.controller import Controller
 from lab.errors import LabError
 from lab.fake import FakeNodes
+from lab.faults import Faults
 from lab.node import Node
 from lab.process import Processes
 from lab.prometheus import Prometheus, in_cluster
@@ -134,6 +135,25 @@ class Lab:
     def shop_down(self, ns: str = "shop") -> None:
         """Remove the shop with its namespace."""
         shop.remove(self.kubectl, ns)
+
+    @property
+    def faults(self) -> Faults:
+        """What can be broken in this lab, and healed."""
+        if self.existing:
+            raise LabError("the lab breaks nothing in a cluster that it did not start")
+        return Faults(self)
+
+    def audit_log(self) -> Path:
+        """Return the API server's log of requests; `lab.logs.requests` reads it."""
+        if not self.site.audit_log.exists():
+            raise LabError("this lab's API server keeps no audit log: take the lab down and up again")
+        return self.site.audit_log
+
+    def query_log(self, name: str = "prometheus") -> Path:
+        """Return the log of queries of one of the two Prometheus; `lab.logs.queries` reads it."""
+        if not self.site.query_log(name).exists():
+            raise LabError(f"{name} keeps no query log: start it again, or is it in this lab's profile?")
+        return self.site.query_log(name)
 
     @property
     def controller(self) -> Controller:

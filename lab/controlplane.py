@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from lab.access import admin_token, answers, write_kubeconfig, write_private
 from lab.errors import LabError
+from lab.logs import POLICY
 from lab.process import Processes
 from lab.run import run
 from lab.site import Site
@@ -19,6 +21,7 @@ BRISK = (
     "--concurrent-deployment-syncs=20",
     "--concurrent-replicaset-syncs=20",
 )
+AUDIT_MEGABYTES = 4000  # one file: a place in it stays a place in it
 PATIENCE = 15  # seconds that an earlier server may take to leave its port
 
 
@@ -34,6 +37,10 @@ class ControlPlane:
     def authority(self) -> Path:
         """The certificate bundle by which clients know the API server; it writes this at its first start."""
         return self.certificates / "apiserver.crt"
+
+    @property
+    def _audit_policy(self) -> Path:
+        return self.site.state / "audit-policy.json"
 
     def start(self) -> None:
         """Start what is not running and return at once."""
@@ -73,6 +80,8 @@ class ControlPlane:
         key = self.site.state / "service-accounts.key"
         if not key.exists():
             write_private(key, run(["openssl", "genrsa", "2048"]))
+            # only with the key: an API server that was started without goes on without, instead of starting again
+            self._audit_policy.write_text(json.dumps(POLICY))
 
     def _etcd(self) -> list[str]:
         clients, peers = (f"http://{LOOPBACK}:{self.site.port(name)}" for name in ("etcd", "etcd-peer"))
@@ -106,6 +115,9 @@ class ControlPlane:
             "--allow-privileged",
             "--kubelet-preferred-address-types=InternalIP",
         ]
+        if self._audit_policy.exists():
+            log = [f"--audit-log-path={self.site.audit_log}", f"--audit-log-maxsize={AUDIT_MEGABYTES}"]
+            argv += [f"--audit-policy-file={self._audit_policy}", *log]
         if self.address == LOOPBACK:  # an EndpointSlice refuses a loopback address, and no pod needs it here
             argv.append("--endpoint-reconciler-type=none")
         return argv

@@ -1,4 +1,4 @@
-"""The part of the lock file that is installed where the product runs: `python -m lab.lock` writes it.
+"""The part of the lock file that is installed where the product runs: `python -m lab lock` writes it.
 
 The developers' lock file also pins linters and test tools. An image needs only the project's dependencies and what
 they need in turn. Their metadata are read from the environment in which this runs: the lock file's own.
@@ -7,7 +7,6 @@ they need in turn. Their metadata are read from the environment in which this ru
 from __future__ import annotations
 
 import re
-import sys
 import tomllib
 from importlib import metadata
 from pathlib import Path
@@ -46,10 +45,3 @@ def runtime_lock(project: Path = ROOT) -> str:
 
 def _normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
-
-
-if __name__ == "__main__":
-    text = runtime_lock()
-    if "--check" in sys.argv:
-        sys.exit(text != RUNTIME.read_text())
-    RUNTIME.write_text(text)

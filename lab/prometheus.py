@@ -53,7 +53,9 @@ class Prometheus:
         config = self.site.state / f"{self.name}.yml"
         rule = HASH_RULE if self.name == "prometheus-hash" else ""
         text = (MANIFESTS / "prometheus.yml").read_text()
-        config.write_text(Template(text).substitute(state=self.site.state, hash_rule=rule))
+        config.write_text(
+            Template(text).substitute(state=self.site.state, hash_rule=rule, queries=self.site.query_log(self.name))
+        )
         argv = [
             self.site.program("prometheus"),
             f"--config.file={config}",

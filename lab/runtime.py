@@ -46,6 +46,17 @@ class Containerd:
         wanted = f"name=={name}" if name else f"target.digest=={digest}"
         return bool(self._ctr("images", "list", "-q", wanted).strip())
 
+    def signal(self, container: str, name: str) -> None:
+        """Send a signal to a container's first process."""
+        self._ctr("tasks", "kill", f"--signal={name}", container)
+
+    def signal_all(self, name: str) -> None:
+        """Send a signal to the first process of every container."""
+        lines = [line.split() for line in self._ctr("tasks", "list").splitlines()[1:]]
+        pids = [pid for _, pid, state in lines if state == "RUNNING"]
+        if pids:
+            run([*self.namespaces.enter(), "kill", f"-{name}", *pids])
+
     def load(self, archive: Path) -> None:
         """Import an archive of images."""
         self._ctr("images", "import", str(archive))

@@ -102,6 +102,15 @@ class Site:
         """The cgroup under which all pods of the lab run."""
         return f"rollout-lab-{self.name}"
 
+    @property
+    def audit_log(self) -> Path:
+        """The API server's log of requests, one JSON object a line."""
+        return self.state / "audit.log"
+
+    def query_log(self, prometheus: str) -> Path:
+        """Return the log of queries of one of the two Prometheus, one JSON object a line."""
+        return self.state / f"{prometheus}-queries.log"
+
     def program(self, name: str) -> str:
         """Return the path of a program that the lab built."""
         return str(self.cache / "bin" / name)
