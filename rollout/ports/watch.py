@@ -6,7 +6,7 @@ and begins anew with everything that there is.  What was told twice, late or in 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -48,11 +48,13 @@ class Gone:
 
     ref: Ref
     uid: str
+    version: str = ""
+    """The resourceVersion at which it went: an object that only left the scope may come back, newer, with its UID."""
 
 
 @dataclass(frozen=True, slots=True)
 class Blind:
-    """The watch broke; what is known may be old until the next `Listed` or `Seeing`."""
+    """The watch broke, or cannot begin; what is known may be old until the next `Listed` or `Seeing`. Told once."""
 
     error: RolloutError
 
@@ -68,6 +70,9 @@ Told = Listed | Put | Gone | Blind | Seeing
 class Watcher(Protocol):
     """Somebody who tells what changes."""
 
-    def watch(self, scope: Scope) -> AsyncIterator[Told]:
-        """Begin with `Listed`, then tell every change; ends only when it is cancelled or closed."""
+    def watch(self, scope: Scope) -> AsyncGenerator[Told]:
+        """Begin with `Listed` (`Blind` before it if it takes more than one try), then tell every change in order.
+
+        Changes of one object are never told out of order.  Ends only when it is cancelled or closed (`aclose`).
+        """
         ...

@@ -16,6 +16,7 @@ from rollout.adapters.kube import access
 from rollout.adapters.kube.faults import Answer, Expired, Intent, Unapplied
 from rollout.adapters.kube.paths import collection_path, group_path, object_path
 from rollout.adapters.kube.transport import JSON_PATCH, Transport
+from rollout.adapters.kube.watch import KubeWatcher
 from rollout.errors import Conflict, Forbidden, InvalidInput, NotFound, Rejected, RolloutError, Unavailable, Unsupported
 from rollout.plan.base import FIELD_MANAGER, GROUP, Json
 from rollout.plan.kinds import SECRET, Kind, Ref, kind_of
@@ -46,6 +47,8 @@ class KubeCluster:
         """The kubeconfig context; empty with a service account."""
         self.namespace = namespace
         """The namespace of the context."""
+        self.watcher = KubeWatcher(transport)
+        """Tells what changes in this cluster, with the same person's rights."""
 
     async def get(self, ref: Ref) -> Json | None:
         """The object, or None when there is none; a kind that is not served has no objects."""

@@ -28,7 +28,7 @@ from rollout.errors import (
 )
 from rollout.plan.kinds import SECRET, Kind
 
-READS: Final = frozenset({"get", "list", "review"})
+READS: Final = frozenset({"get", "list", "review", "watch"})
 """Verbs that may be repeated without harm."""
 LONGEST: Final = 400
 """Characters of the server's own words that we repeat."""
@@ -90,7 +90,7 @@ class Unapplied(Rejected):
 
 
 class Expired(Conflict):
-    """A chunked list took so long that its snapshot is gone: list again."""
+    """A chunked list or a watch begins at a version that is gone: list again."""
 
 
 class Busy(Unavailable):

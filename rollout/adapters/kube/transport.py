@@ -1,4 +1,6 @@
-"""One request to the API server: raw bytes out, raw bytes in, on the Kubernetes client's connection pool.
+"""Requests to the API server: raw bytes out, raw bytes in, on the Kubernetes client's connection pool.
+
+`call` is one request and its whole answer; `stream` is an answer that is read as it comes.
 
 The generated API classes are left out on purpose: they build models for every object (17 times the cost), and their
 patch calls lose the body of a 201.  Configuration, TLS, tokens and pooling are the client's.
@@ -7,12 +9,14 @@ patch calls lose the body of a 201.  Configuration, TLS, tokens and pooling are 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Final, TypeVar
 from urllib.parse import urlencode
 
 import aiohttp
 from kubernetes.aio.client import ApiClient
+from kubernetes.aio.client.rest import RESTClientObject
 from kubernetes.aio.config import ConfigException
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt
 
@@ -29,6 +33,27 @@ ATTEMPTS: Final = 3
 JSON: Final = "application/json"
 JSON_PATCH: Final = "application/json-patch+json"
 
+T = TypeVar("T")
+
+
+class Stream:
+    """A successful answer that is still coming."""
+
+    def __init__(self, intent: Intent, response: aiohttp.ClientResponse) -> None:
+        self._intent = intent
+        self._response = response
+
+    async def read(self) -> bytes:
+        """What has come since the last call, at least a byte; empty at the orderly end.
+
+        Raises:
+            Unavailable: the connection broke, or was silent for too long.
+        """
+        try:
+            return await self._response.content.readany()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise fault(self._intent, error) from None
+
 
 class Transport:
     """Sends requests with one identity. `renew` gets fresh credentials into the client's configuration."""
@@ -37,6 +62,8 @@ class Transport:
         self._client = client
         self._renew = renew
         self._renewing = asyncio.Lock()
+        self._streams: RESTClientObject | None = None
+        """Connections of their own: streams last for minutes, and must not use up those of the requests."""
 
     async def call(
         self,
@@ -53,13 +80,20 @@ class Transport:
         Raises:
             RolloutError: everything that `faults.fault` maps.
         """
-        url = self._client.configuration.host.rstrip("/") + path + (f"?{urlencode(query)}" if query else "")
+        url = self._url(path, query)
+        # apart from the rest, so that a write that never left is known to have had no effect
+        limits = aiohttp.ClientTimeout(WRITE_SECONDS if intent.writes else READ_SECONDS, sock_connect=CONNECT_SECONDS)
+        pool = self._client.rest_client
 
         async def once() -> Answer:
-            return await self._authenticated(intent, method, url, body, content)
+            response = await self._send(pool, intent, method, url, limits, body, content)
+            answer = await _whole(intent, response)
+            if answer.status >= 400:
+                raise fault(intent, answer)
+            return answer
 
         try:
-            return await once()
+            return await self._authenticated(once)
         except Unavailable as error:
             if intent.writes or not _soon(error):
                 raise
@@ -69,48 +103,96 @@ class Transport:
             stop=stop_after_attempt(ATTEMPTS - 1),
             wait=lambda state: _pause(state.outcome.exception() if state.outcome else None, state.attempt_number + 1),
             reraise=True,
-        )(once)
+        )(self._authenticated, once)
 
-    async def _authenticated(self, intent: Intent, method: str, url: str, body: Any, content: str) -> Answer:
+    @asynccontextmanager
+    async def stream(
+        self, intent: Intent, path: str, *, query: Mapping[str, str] | None = None, silence: float
+    ) -> AsyncIterator[Stream]:
+        """A read whose answer may take for ever, but not be silent for `silence` seconds. Never repeated.
+
+        Leaving before the end closes the connection at once.
+
+        Raises:
+            RolloutError: everything that `faults.fault` maps.
+        """
+        url = self._url(path, query)
+        limits = aiohttp.ClientTimeout(None, sock_connect=CONNECT_SECONDS, sock_read=silence)
+        if self._streams is None:
+            self._streams = RESTClientObject(self._client.configuration)
+            self._streams.maxsize = 0
+        pool = self._streams
+
+        async def once() -> aiohttp.ClientResponse:
+            response = await self._send(pool, intent, "GET", url, limits)
+            if response.status >= 400:
+                raise fault(intent, await _whole(intent, response))
+            return response
+
+        response = await self._authenticated(once)
+        try:
+            yield Stream(intent, response)
+        finally:
+            # a response that was read to its end has given its connection back already
+            response.close()
+
+    def _url(self, path: str, query: Mapping[str, str] | None) -> str:
+        host: str = self._client.configuration.host
+        return host.rstrip("/") + path + (f"?{urlencode(query)}" if query else "")
+
+    async def _authenticated(self, once: Callable[[], Awaitable[T]]) -> T:
         """One request; expired credentials are renewed once. A 401 was not executed, so writes may be repeated too."""
         used = self._client.configuration.api_key.get("BearerToken")
         try:
-            return await self._once(intent, method, url, body, content)
+            return await once()
         except Unauthenticated:
             async with self._renewing:
                 if self._client.configuration.api_key.get("BearerToken") == used:
                     await self._renew()
             if self._client.configuration.api_key.get("BearerToken") == used:
                 raise
-        return await self._once(intent, method, url, body, content)
+        return await once()
 
-    async def _once(self, intent: Intent, method: str, url: str, body: Any, content: str) -> Answer:
+    async def _send(
+        self,
+        pool: RESTClientObject,
+        intent: Intent,
+        method: str,
+        url: str,
+        limits: aiohttp.ClientTimeout,
+        body: Any = None,
+        content: str = JSON,
+    ) -> aiohttp.ClientResponse:
+        """The head of the answer, whatever its status."""
         headers: dict[str, str] = {
             "Accept": JSON,
             "Content-Type": content,
             "User-Agent": self._client.user_agent,
         }
-        # apart from the rest, so that a write that never left is known to have had no effect
-        timeout = aiohttp.ClientTimeout(WRITE_SECONDS if intent.writes else READ_SECONDS, sock_connect=CONNECT_SECONDS)
         try:
             await self._client.update_params_for_auth(headers, [], ["BearerToken"], url, method, body)
         except (ConfigException, OSError) as error:
             raise Unauthenticated(f"cannot read the service account's token ({type(error).__name__})") from None
         try:
-            response = await self._client.rest_client.request(
-                method, url, headers=headers, body=body, _request_timeout=timeout
-            )
-            answer = Answer(response.status, await response.read(), response.headers)
+            answer = await pool.request(method, url, headers=headers, body=body, _request_timeout=limits)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             # without the cause: an exception of the client may quote the request
             raise fault(intent, error) from None
-        if answer.status >= 400:
-            raise fault(intent, answer)
-        return answer
+        response: aiohttp.ClientResponse = answer.response
+        return response
 
     async def close(self) -> None:
         """Close all connections."""
+        if self._streams is not None:
+            await self._streams.close()
         await self._client.close()
+
+
+async def _whole(intent: Intent, response: aiohttp.ClientResponse) -> Answer:
+    try:
+        return Answer(response.status, await response.read(), response.headers)
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        raise fault(intent, error) from None
 
 
 def _soon(error: BaseException) -> bool:
