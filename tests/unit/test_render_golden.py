@@ -14,14 +14,16 @@ import pytest
 from rich.text import Text
 
 from rollout.checks import Checker, Result
+from rollout.cli import orders
 from rollout.cli.out import to_ascii
-from rollout.cli.render import check, findings, live, plan, run, why
+from rollout.cli.render import check, events, findings, handoff, history, live, plan, plans, run, why
+from rollout.controller.status import plan_status
 from rollout.controller.view import RunView
 from rollout.decide.reason import Reason
 from rollout.plan.finding import Finding, Level
 from rollout.plan.program import Approve, CountGate, Prepare, Program, QueryGate, Route, Step
 from rollout.plan.run import GateState, Holding, Look, Note, Phase, State
-from tests.kit.builders import SUCCESS, candidate, journal, progressing, workload
+from tests.kit.builders import NEW, SUCCESS, candidate, journal, progressing, workload
 from tests.kit.builders import run as a_run
 from tests.kit.builders import seen as seen_world
 
@@ -204,6 +206,73 @@ def test_list_of_plans() -> None:
     wide = run.table(rows_and_idle, wide=True, namespaces=True).plain
     same("list.txt", f"{narrow}\n\n{wide}\n")
     assert max(map(len, narrow.splitlines())) <= 80
+
+
+def plan_rows() -> list[plans.Row]:
+    """One plan for each scene, one at rest, one that is invalid, one whose status is old."""
+    meta = {"namespace": "shop", "creationTimestamp": "2025-11-20T14:00:00Z", "generation": 2}
+    spec: dict[str, Any] = {"strategy": "canary"}
+    rows = []
+    for name, seen in scenes().items():
+        status = plan_status({"metadata": meta}, seen.name, seen.spec, seen.state, seen.now)
+        body = {"metadata": {**meta, "name": name.replace(" ", "-")}, "spec": spec, "status": status}
+        under_way = not seen.state.phase.ended and seen.state.phase is not Phase.HELD
+        rows.append(plans.Row(body, seen.now, seen, under_way or None, served=True))
+    now = rows[0].now
+    old = {**rows[1].plan["status"], "observedGeneration": 1}
+    invalid = {"phase": "Invalid", "reason": "PreflightFailed", "observedGeneration": 2}
+    idle = {"metadata": {**meta, "name": "idle"}, "spec": spec}
+    return [
+        *rows,
+        plans.Row(idle, now),
+        plans.Row({**idle, "metadata": {**meta, "name": "invalid"}, "status": invalid}, now, served=True),
+        plans.Row({**idle, "metadata": {**meta, "name": "old"}, "status": old}, now, driven=False),
+    ]
+
+
+def test_get() -> None:
+    rows = plan_rows()
+    narrow, wide = (plans.table(rows, wide=x, namespaces=x) for x in (False, True))
+    said = [*(line.plain for line in narrow), "", *(line.plain for line in wide), "", *plans.remarks(rows)]
+    same("get.txt", "\n".join(said) + "\n")
+    same_json("get.json", [plans.as_json(row) for row in rows])
+    assert max(len(line.plain) for line in narrow) <= 80
+
+
+def test_history() -> None:
+    runs = [*scenes().values()][-2:]
+    narrow, wide = (history.table(runs, {NEW: 7}, wide=x).plain for x in (False, True))
+    same("history.txt", f"{narrow}\n\n{wide}\n")
+    same_json("history.json", [history.as_json(view, {NEW: 7}) for view in runs])
+
+
+def test_events() -> None:
+    lines = events.merged(events.of_run(scenes()["rolled back"]), [])
+    same("events.txt", "\n".join(line.plain for line in events.table(lines)) + "\n")
+    same_json("events.json", [events.as_json(line) for line in lines])
+
+
+def test_handoff() -> None:
+    old: dict[str, Any] = {
+        "metadata": {"labels": {"app": "web"}},
+        "spec": {"containers": [{"name": "app", "image": "shop/web:1.4.2"}]},
+    }
+    new = {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "app", "image": "shop/web:1.5.0"}]}}
+    more = {**old, "spec": {**old["spec"], "serviceAccountName": "web"}}
+    marks = {"labels": {"argocd.argoproj.io/instance": "shop"}}
+    deployment = {"metadata": {"name": "web", "namespace": "shop", **marks}, "spec": {"template": new}}
+    found = [handoff.Handoff("web", "shop", deployment, stable, {}) for stable in (new, old, more)]
+    told_ = "\n".join(handoff.text(it) + "\n".join(handoff.commands(it)) + "\n" for it in found)
+    same("handoff.txt", told_)
+    same_json("handoff.json", [handoff.as_json(it) for it in found])
+
+
+@pytest.mark.parametrize("outcome", list(orders.Outcome))
+def test_orders(outcome: orders.Outcome) -> None:
+    seen = scenes()["progressing"]
+    said = {"refused": "pause by ana was refused: the run is Promoting", "obeyed": "paused by ana: lunch"}
+    it = orders.Answer("web-bbbbb-1-pause-1", "u1", "pause", seen, seen, outcome, said.get(outcome, ""))
+    same(f"order-{outcome}.txt", "\n".join([orders.text(it).plain, *orders.hints(it)]) + "\n")
 
 
 FOUND = (

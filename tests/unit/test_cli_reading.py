@@ -1,0 +1,321 @@
+"""The verbs that only read: plans, runs, events, what to commit; and the names that a shell completes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from rollout import bootstrap
+from rollout.cli import completion, demo
+from rollout.plan.base import Json
+from rollout.plan.kinds import CANARY_PLAN, DEPLOYMENT, EVENT, PLAN_RUN
+from rollout.plan.run import Phase
+from tests.kit.shell import BAD, GOOD, Shell
+
+# -- get
+
+
+def test_get_shows_plans_at_rest_and_under_way(shell: Shell) -> None:
+    elsewhere = {**demo.PLAN["spec"], "target": {"name": "other"}}
+    shell.simulation.apply({**demo.PLAN, "metadata": {"name": "idle", "namespace": "shop"}, "spec": elsewhere})
+    shell.until(Phase.PROGRESSING)
+    done = shell.run("get")
+    assert done.exit_code == 0
+    head, idle, web = done.stdout.splitlines()
+    assert head.split() == ["NAME", "STRATEGY", "PHASE", "STEP", "WEIGHT", "READY", "AGE"]
+    assert idle.split()[:4] == ["idle", "canary", "·", "Idle"]
+    assert "◌ Progressing" in web
+    assert shell.run("get", "-o", "name").stdout.split() == [f"canaryplan.meshrollout.dev/{n}" for n in ("idle", "web")]
+    wide = shell.run("get", "web", "-o", "wide", "-A").exit_code
+    assert wide == 2
+    assert "GATE" in shell.run("get", "-A", "-o", "wide").stdout
+    assert [row["plan"] for row in shell.json("get")] == ["idle", "web"]
+    assert shell.json("get", "web")["strategy"] == "canary"
+    assert yaml.safe_load(shell.run("get", "web", "-o", "yaml").stdout)["plan"] == "web"
+
+
+def test_get_says_that_nobody_drives(shell: Shell) -> None:
+    shell.until(Phase.PROGRESSING)
+    shell.simulation.clock.run(30)  # the lease of the engine that was killed runs out
+    done = shell.run("get", "web")
+    assert "nobody drives its run; next: rollout start web -n shop" in done.stderr
+    assert shell.json("get", "web")["next"] == "start"
+    shell.control()
+    assert shell.json("get", "web")["driven"] is True
+    assert shell.run("get", "web").stderr == ""
+
+
+def test_get_says_that_a_status_is_old(shell: Shell) -> None:
+    assert shell.run("start", shell.file(), "--image", f"app={GOOD}").exit_code == 0
+    assert shell.json("get", "web")["stale"] is False
+    plan = shell.simulation.get(CANARY_PLAN, "web")
+    plan["spec"]["history"] = 7
+    shell.simulation.replace(plan)
+    done = shell.run("get", "web")
+    assert "Succeeded (old)" in done.stdout
+    assert "its status is about generation 1 of 2" in done.stderr
+    shell.control()
+    shell.simulation.clock.run(3)
+    assert shell.json("get", "web")["stale"] is False
+
+
+def test_get_of_nothing_says_what_to_do(shell: Shell) -> None:
+    empty = shell.run("get", "-n", "elsewhere")
+    assert (empty.exit_code, empty.stdout.strip()) == (0, "")
+    assert "no plans in namespace elsewhere" in empty.stderr
+    missing = shell.run("get", "nothing")
+    assert missing.exit_code == 1
+    assert "rollout get -A" in missing.stderr
+
+
+@pytest.mark.parametrize("output", ["table", "json", "yaml", "name"])
+def test_get_watch_prints_a_line_per_change(shell: Shell, output: str) -> None:
+    shell.control()
+    shell.simulation.apply(demo.PLAN)
+    shell.simulation.clock.run(3)
+    shell.after(6, lambda: shell.simulation.set_image("web", GOOD))
+    shell.ctrl_c_after(150)
+    done = shell.run("get", "-w", "-o", output)
+    assert done.exit_code == 130
+    match output:
+        case "json":
+            phases = [json.loads(line)["phase"] for line in done.stdout.splitlines()]
+        case "yaml":
+            phases = [doc["phase"] for doc in yaml.safe_load_all(done.stdout)]
+        case "table":
+            phases = [line.split()[3] for line in done.stdout.splitlines()[1:]]
+        case _:
+            assert set(done.stdout.split()) == {"canaryplan.meshrollout.dev/web"}
+            return
+    assert (phases[0], phases[-1]) == ("Idle", "Succeeded")
+    assert {"Progressing", "Promoting"} <= set(phases)
+
+
+def test_get_watch_tells_of_deleted_plans(shell: Shell) -> None:
+    shell.simulation.apply(demo.PLAN)
+    shell.after(3, lambda: shell.simulation.delete(CANARY_PLAN, "web"))
+    shell.ctrl_c_after(9)
+    assert "plan shop/web was deleted" in shell.run("get", "-w").stderr
+
+
+# -- history and events
+
+
+def test_history_tells_every_run_with_the_revision_that_undo_takes(shell: Shell) -> None:
+    shell.run("start", shell.file(), "--image", f"app={GOOD}")
+    shell.run("start", shell.file(), "--image", f"app={BAD}")
+    done = shell.run("history", "web")
+    assert done.exit_code == 0
+    first, second = done.stdout.splitlines()[1:]
+    assert "✔ Succeeded" in first
+    assert "1.0 → 1.1" in first
+    assert "✖ RolledBack" in second
+    assert "GateFailed" in second
+    assert "success was" in shell.run("history", "web", "-o", "wide").stdout
+    promoted, rejected = shell.json("history", "web")
+    assert (promoted["deploymentRevision"], rejected["deploymentRevision"]) == (2, None)
+    assert promoted["seconds"] > 0
+    assert promoted["by"]
+    assert len(shell.run("history", "web", "-o", "name").stdout.split()) == 2
+
+
+def test_history_of_a_plan_without_runs(shell: Shell) -> None:
+    shell.simulation.apply(demo.PLAN)
+    done = shell.run("history", "web")
+    assert done.exit_code == 0
+    assert "no run yet; next: rollout start web -n shop" in done.stderr
+    assert shell.run("history", "nothing").exit_code == 1
+
+
+def test_events_merge_what_the_runs_remember_without_repeating(shell: Shell) -> None:
+    shell.run("start", shell.file(), "--image", f"app={BAD}")
+    lines = shell.json("events", "web")
+    assert [x["at"] for x in lines] == sorted(x["at"] for x in lines)
+    (run,) = shell.simulation.objects.of(PLAN_RUN)
+    notes = [(n["reason"], n["message"]) for n in run["status"]["state"]["notes"]]
+    told = [(x["reason"], x["message"]) for x in lines]
+    assert sorted(told) == sorted(notes)
+    assert shell.simulation.objects.of(EVENT)
+    assert "GateFailed" in shell.run("events", "web").stdout
+    assert {x["type"] for x in lines} == {"Normal", "Warning"}
+
+
+def event(about: Json, reason: str, note: str, name: str) -> Json:
+    return {
+        "apiVersion": "events.k8s.io/v1",
+        "kind": "Event",
+        "metadata": {"name": name, "namespace": "shop"},
+        "eventTime": "2026-01-01T00:00:00.000000Z",
+        "reportingController": "somebody",
+        "reportingInstance": "somebody",
+        "action": reason,
+        "reason": reason,
+        "type": "Normal",
+        "note": note,
+        "regarding": {"namespace": "shop", **about},
+    }
+
+
+def test_events_know_the_plan_and_runs_that_are_gone_and_nobody_else(shell: Shell) -> None:
+    shell.simulation.apply(demo.PLAN)
+    for number, (kind, name) in enumerate(
+        [("CanaryPlan", "web"), ("PlanRun", "web-12345-1"), ("CanaryPlan", "other"), ("PlanRun", "web-shop-12345-1")]
+    ):
+        shell.simulation.apply(event({"kind": kind, "name": name}, "Told", f"of {name}", f"e{number}"))
+    assert {x["object"]["name"] for x in shell.json("events", "web")} == {"web", "web-12345-1"}
+
+
+def test_events_are_followed(shell: Shell) -> None:
+    shell.control()
+    shell.run("start", shell.file(), "--image", f"app={GOOD}", "--timeout", "1ms")
+    shell.ctrl_c_after(120)
+    done = shell.run("events", "web", "-w")
+    assert done.exit_code == 130
+    lines = done.stdout.splitlines()
+    assert lines[0].split() == ["TIME", "TYPE", "REASON", "OBJECT", "MESSAGE"]
+    assert len(lines) == len(set(lines))
+    assert "Promoted" in lines[-1] or "Released" in done.stdout
+
+
+# -- handoff
+
+
+def patched(shell: Shell) -> Any:
+    return yaml.safe_load(shell.run("handoff", "web").stdout)
+
+
+def test_handoff_after_a_promotion_is_the_image_that_runs(shell: Shell) -> None:
+    shell.run("start", shell.file(), "--image", f"app={GOOD}")
+    shell.simulation.clock.run(10)
+    done = shell.run("handoff", "web")
+    assert done.exit_code == 0
+    assert patched(shell) == {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "web", "namespace": "shop"},
+        "spec": {"template": {"spec": {"containers": [{"name": "app", "image": GOOD}]}}},
+    }
+    assert f"kustomize edit set image shop/web={GOOD}" in done.stderr
+    assert f"kubectl set image --local -f deployment.yaml app={GOOD} -o yaml" in done.stderr
+    assert shell.json("handoff", "web")["agrees"] is True
+
+
+def test_handoff_after_a_rollback_is_the_image_that_stayed(shell: Shell) -> None:
+    shell.run("start", shell.file(), "--image", f"app={BAD}")
+    done = shell.run("handoff", "web")
+    assert f"still asks for {BAD}" in done.stdout
+    assert patched(shell)["spec"]["template"]["spec"]["containers"] == [{"name": "app", "image": "shop/web:1.0"}]
+    body = shell.json("handoff", "web")
+    assert (body["agrees"], body["stable"]["images"], body["asked"]["images"]) == (
+        False,
+        {"app": "shop/web:1.0"},
+        {"app": BAD},
+    )
+
+
+def test_handoff_of_more_than_images_is_the_whole_template(shell: Shell) -> None:
+    shell.run("start", shell.file(), "--image", f"app={BAD}")
+    web = shell.simulation.get(DEPLOYMENT, "web")
+    web["spec"]["template"]["spec"]["containers"][0]["env"] = [{"name": "NEW", "value": "1"}]
+    web["metadata"]["labels"]["kustomize.toolkit.fluxcd.io/name"] = "apps"
+    shell.simulation.replace(web)
+    template = patched(shell)["spec"]["template"]
+    assert template["$patch"] == "replace"
+    assert "env" not in template["spec"]["containers"][0]
+    assert "pod-template-hash" not in template["metadata"]["labels"]
+    assert "flux reconcile kustomization apps -n flux-system --with-source" in shell.run("handoff", "web").stderr
+
+
+def test_handoff_reads_what_was_applied(shell: Shell) -> None:
+    """`start --image` promoted; the file that was applied still has the old image."""
+    web = shell.simulation.get(DEPLOYMENT, "web")
+    applied = {"spec": {"template": web["spec"]["template"]}}
+    web["metadata"]["annotations"] = {"kubectl.kubernetes.io/last-applied-configuration": json.dumps(applied)}
+    shell.simulation.replace(web)
+    shell.run("start", shell.file(), "--image", f"app={GOOD}")
+    shell.simulation.clock.run(10)
+    done = shell.run("handoff", "web")
+    assert "Git still asks for shop/web:1.0" in done.stdout
+    assert shell.json("handoff", "web")["agrees"] is False
+
+
+def test_handoff_in_mid_run_says_that_it_is_not_the_end(shell: Shell) -> None:
+    shell.until(Phase.PROGRESSING)
+    assert "this is what is stable until it ends" in shell.run("handoff", "web").stderr
+
+
+def test_handoff_needs_a_target(shell: Shell) -> None:
+    spec = {
+        "service": "web",
+        "traffic": {"stable": {"host": "web"}, "candidate": {"host": "web2"}},
+        "steps": [{"weight": 50}],
+    }
+    shell.simulation.apply({**demo.PLAN, "spec": spec})
+    assert shell.run("handoff", "web").exit_code == 4
+
+
+# -- completion
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "rollout"
+
+
+def test_names_are_asked_for_once(shell: Shell, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shell.run("start", shell.file(), "--image", f"app={GOOD}")
+    (run,) = shell.simulation.objects.of(PLAN_RUN)
+    assert completion.names("plans", {}) == ["web"]
+    assert completion.names("runs", {}) == [run["metadata"]["name"]]
+    monkeypatch.delattr(bootstrap, "connect")
+    assert completion.names("plans", {}) == ["web"]
+    assert completion.names("plans", {"namespace": "elsewhere"}) == []
+    assert len(list(cache.iterdir())) == 2
+
+
+def test_names_of_a_while_ago_are_better_than_none(shell: Shell, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shell.simulation.apply(demo.PLAN)
+    completion.names("plans", {})
+    (file,) = cache.iterdir()
+    old = file.stat().st_mtime - 60
+    os.utime(file, (old, old))
+    monkeypatch.delattr(bootstrap, "connect")
+    assert completion.names("plans", {}) == ["web"]
+    os.utime(file, (old - 3600, old - 3600))
+    assert completion.names("plans", {}) == []
+
+
+def test_a_cluster_that_does_not_answer_costs_a_second(
+    shell: Shell, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import asyncio
+
+    async def never(*_: object) -> list[Json]:
+        await asyncio.Event().wait()
+        return []
+
+    monkeypatch.setattr(completion, "LIMIT", 0.01)
+    monkeypatch.setattr(shell.world.cluster, "list", never)
+    assert completion.names("plans", {}) == []
+    assert not cache.exists()
+
+
+@pytest.mark.parametrize(("line", "found"), [("rollout get w", "web"), ("rollout watch web --run web-", "web-12345-1")])
+@pytest.mark.usefixtures("cache")
+def test_the_shell_completes_names(line: str, found: str, tmp_path: Path) -> None:
+    words = {"plans": ["web"], "runs": ["web-12345-1"]}
+    script = (
+        f"from rollout.cli import completion, app\ncompletion.names = lambda what, options: {words!r}[what]\napp.main()"
+    )
+    environment = {**os.environ, "_ROLLOUT_COMPLETE": "complete_bash", "COMP_WORDS": line}
+    environment |= {"COMP_CWORD": str(len(line.split()) - 1), "HOME": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout.split() == [found]
