@@ -7,6 +7,7 @@ import re
 from typing import Final
 
 import orjson
+import yaml
 
 from rollout.cli.exit import Code
 from rollout.cli.follow import interruptible
@@ -49,13 +50,7 @@ async def _watch(session: Session, printer: Printer, output: Format, plan: str, 
     first = True
     while True:
         fresh = [line for line in found if line.key not in told]
-        if output is Format.JSON:
-            for line in fresh:
-                printer.stdout.file.write(orjson.dumps(render.as_json(line)).decode() + "\n")
-            printer.stdout.file.flush()
-        else:
-            for text in render.table(fresh, head=first):
-                printer.result(text)
+        _print(printer, output, fresh, first=first)
         first = False
         told |= {line.key for line in fresh}
         await session.world.clock.sleep(LOOK)
@@ -63,6 +58,18 @@ async def _watch(session: Session, printer: Printer, output: Format, plan: str, 
             found = await _read(session, printer, plan)
         except Retry:
             continue  # the API server does not answer; the next look will do
+
+
+def _print(printer: Printer, output: Format, fresh: list[Line], *, first: bool) -> None:
+    if output not in (Format.JSON, Format.YAML):
+        for text in render.table(fresh, head=first):
+            printer.result(text)
+        return
+    for line in fresh:
+        body = render.as_json(line)
+        as_yaml = "---\n" + yaml.safe_dump(body, sort_keys=False, allow_unicode=True)
+        printer.stdout.file.write(as_yaml if output is Format.YAML else orjson.dumps(body).decode() + "\n")
+    printer.stdout.file.flush()
 
 
 async def _read(session: Session, printer: Printer, plan: str) -> list[Line]:

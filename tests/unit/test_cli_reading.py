@@ -184,6 +184,19 @@ def test_events_are_followed(shell: Shell) -> None:
     assert "Promoted" in lines[-1] or "Released" in done.stdout
 
 
+def test_events_are_followed_by_machines(shell: Shell) -> None:
+    shell.control()
+    shell.run("start", shell.file(), "--image", f"app={GOOD}")
+    for output, read in (("json", lambda text: [*map(json.loads, text.splitlines())]), ("yaml", _documents)):
+        shell.ctrl_c_after(5)
+        done = shell.run("events", "web", "-w", "-o", output)
+        assert read(done.stdout) == shell.json("events", "web")
+
+
+def _documents(text: str) -> list[Any]:
+    return list(yaml.safe_load_all(text))
+
+
 # -- handoff
 
 

@@ -136,7 +136,8 @@ def nexts(view: RunView, *, driven: bool | None = None) -> list[str]:
     resume = [f"rollout start {plan} {at}     (nobody drives this run; this resumes it)"] if driven is False else []
     match state.phase:
         case Phase.ROLLED_BACK | Phase.ABORTED:
-            return [why, f"after a fix: rollout start {plan} {at} --image CONTAINER=IMAGE"]
+            fix = f"after a fix: rollout start {plan} {at} --image CONTAINER=IMAGE"
+            return [why, fix, f"as it is: rollout retry {plan} {at}"]
         case Phase.SUPERSEDED:
             return [f"rollout start {plan} {at}     (for the newer version)"]
         case Phase.SUCCEEDED:
@@ -145,12 +146,14 @@ def nexts(view: RunView, *, driven: bool | None = None) -> list[str]:
             roll = f"kubectl describe deployment {view.spec.program.workload} {at}"
             return [why, f"see what it lacks: {roll}", f"then: rollout start {plan} {at}"]
         case Phase.HELD:
-            return [why, promote, *abort, *resume]
+            return [why, f"try again: rollout retry {plan} {at}", promote, *abort, *resume]
         case Phase.AWAITING_APPROVAL:
             return [promote, *abort, *resume]
         case Phase.HOLDING:
             return [why, *abort, *resume]
-        case Phase.PENDING | Phase.PROGRESSING | Phase.PAUSED | Phase.PROMOTING | Phase.ROLLING_BACK:
+        case Phase.PAUSED:
+            return [f"go on: rollout resume {plan} {at}", *abort, *resume]
+        case Phase.PENDING | Phase.PROGRESSING | Phase.PROMOTING | Phase.ROLLING_BACK:
             back = state.phase is Phase.ROLLING_BACK
             return [*(resume or [f"rollout watch {plan} {at}"]), *([] if back else abort)]
 
