@@ -1,122 +1,204 @@
-"""`MemoryWatcher`: the port `Watcher` on the in-memory API server.  Every write is told to every watch, in order."""
+"""`MemoryWatcher`: the port `Watcher` on the in-memory cluster, in virtual time; late, blind and forgetful by plan.
+
+Without a plan it tells everything at once, in order, once.  The same seed and the same writes give the same messages
+at the same virtual moments.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+import random
+from collections import deque
+from collections.abc import AsyncGenerator, Iterator
+from dataclasses import dataclass
+from typing import Final
 
+from rollout.adapters.memory.clock import VirtualClock
 from rollout.adapters.memory.objects import clone
 from rollout.adapters.memory.store import MemoryCluster
-from rollout.errors import Unavailable
+from rollout.errors import Forbidden, RolloutError, Unavailable
 from rollout.plan.base import Json
-from rollout.plan.kinds import Ref, ref_of
+from rollout.plan.kinds import Kind, Ref, ref_of
 from rollout.ports.watch import Blind, Gone, Listed, Put, Scope, Seeing, Told
 
 
-@dataclass
+@dataclass(frozen=True, slots=True)
+class WatchPlan:
+    """What is wrong with the watches. Luck is drawn for each scope by itself."""
+
+    late: float = 0.0
+    """A change is told up to so many virtual seconds after it was written; the order stays."""
+    twice: float = 0.0
+    """The share of changes that are told twice."""
+    breaks: float = 0.0
+    """The chance per virtual second that a watch goes blind."""
+    spell: float = 20.0
+    """The longest time that it is blind by plan, in virtual seconds."""
+    forgets: float = 0.5
+    """The share of blind spells that end with a new list, because the server has forgotten what happened meanwhile."""
+    seed: int = 0
+
+
+PERFECT: Final = WatchPlan()
+
+
 class MemoryWatcher:
-    """Watches one cluster.
+    """Watches with the rights of the person whose cluster it is given. Plans with time in them need the clock."""
 
-    A test may let it be behind: what happens while it is `late` is told when it is not any more, and while it is
-    `blind` it has to list again.
-    """
-
-    cluster: MemoryCluster
-    _open: list[_Watch] = field(default_factory=list)
-    _late: bool = False
-
-    async def watch(self, scope: Scope) -> AsyncIterator[Told]:
-        """See `ports.watch.Watcher.watch`."""
-        watch = _Watch(self.cluster, scope, late=self._late)
-        self.cluster.objects.watchers.append(watch.written)
-        self._open.append(watch)
-        try:
-            yield watch.listed()
-            while True:
-                yield await watch.told.get()
-        finally:
-            self._open.remove(watch)
-            self.cluster.objects.watchers.remove(watch.written)
-
-    @contextmanager
-    def late(self) -> Iterator[None]:
-        """Tell nothing until the block ends; then all of it."""
-        self._late = True
-        for watch in self._open:
-            watch.late = True
-        yield
-        self._late = False
-        for watch in self._open:
-            watch.catch_up()
-
-    @contextmanager
-    def blind(self) -> Iterator[None]:
-        """Miss everything until the block ends; then begin anew with a list."""
-        for watch in self._open:
-            watch.told.put_nowait(Blind(Unavailable("the watch broke")))
-            watch.missing = True
-        yield
-        for watch in self._open:
-            watch.missing = False
-            watch.told.put_nowait(watch.listed())
-
-    def stutter(self) -> None:
-        """Tell everything that there is once more, as a proxy that repeats itself."""
-        for watch in self._open:
-            watch.told.put_nowait(Seeing())
-            for obj in watch.listed().objects:
-                watch.told.put_nowait(Put(obj))
-
-
-class _Watch:
-    """One open watch."""
-
-    def __init__(self, cluster: MemoryCluster, scope: Scope, *, late: bool) -> None:
+    def __init__(self, cluster: MemoryCluster, clock: VirtualClock | None = None, plan: WatchPlan = PERFECT) -> None:
+        self.plan = plan
         self._cluster = cluster
-        self._scope = scope
-        self._known: dict[Ref, str] = {}
-        self._kept: list[Told] = []
-        self.told: asyncio.Queue[Told] = asyncio.Queue()
-        self.late = late
-        self.missing = False
+        self._lines: list[_Line] = []
+        cluster.objects.watchers.append(self._written)
+        if clock is not None:
+            clock.each_second(self._tick)
 
-    def listed(self) -> Listed:
-        """Everything that there is."""
-        served = self._cluster.server.served(self._scope.kind)
-        found = self._cluster.objects.of(self._scope.kind, self._scope.namespace) if served else []
-        objects = tuple(clone(obj) for obj in found if self._fits(obj))
-        self._known = {ref_of(obj): obj["metadata"]["uid"] for obj in objects}
-        return Listed(objects, served, str(self._cluster.objects.revision))
+    async def watch(self, scope: Scope) -> AsyncGenerator[Told]:
+        """See `ports.watch.Watcher.watch`."""
+        line = _Line(self._cluster, scope, self.plan)
+        self._lines.append(line)
+        try:
+            line.look()
+            while True:
+                while line.told:
+                    yield line.told.popleft()
+                line.wake.clear()
+                await line.wake.wait()
+        finally:
+            self._lines.remove(line)
+
+    def blind(self, kind: Kind | None = None, error: RolloutError | None = None) -> None:
+        """Break the watches of a kind, or all, until `see`."""
+        for line in self._of(kind):
+            line.outage = error or _outage(line.scope)
+            line.look()
+
+    def see(self, kind: Kind | None = None, *, relist: bool = False) -> None:
+        """Mend what `blind` broke; `relist` tells everything anew, broken before or not."""
+        for line in self._of(kind):
+            line.outage = None
+            line.forgotten |= relist
+            line.look()
+
+    @property
+    def open(self) -> int:
+        """How many watches are open."""
+        return len(self._lines)
+
+    def _of(self, kind: Kind | None) -> Iterator[_Line]:
+        return (line for line in self._lines if kind is None or line.scope.kind == kind)
+
+    def _written(self, ref: Ref) -> None:
+        for line in self._lines:
+            line.written(ref)
+            line.look()
+
+    def _tick(self) -> None:
+        for line in self._lines:
+            line.live()
+            line.look()
+
+
+class _Line:
+    """One watch, as the server has it."""
+
+    def __init__(self, cluster: MemoryCluster, scope: Scope, plan: WatchPlan) -> None:
+        self.scope = scope
+        self.told: deque[Told] = deque()
+        self.wake = asyncio.Event()
+        self.outage: RolloutError | None = None
+        self.forgotten = True
+        """The next message must be a list."""
+        self._cluster, self._objects, self._plan = cluster, cluster.objects, plan
+        self._luck = random.Random(f"{plan.seed} {scope}")  # noqa: S311 - simulated, reproducible luck
+        self._wanted = _terms(scope.selector)
+        self._inside: dict[Ref, str] = {}
+        """The UIDs of what is in the scope."""
+        self._under_way: deque[tuple[float, Told]] = deque()
+        self._blind = False
+        self._served = True
+        self._sees_at = 0.0
 
     def written(self, ref: Ref) -> None:
-        """Somebody wrote this."""
-        if ref.kind != self._scope.kind or self._scope.namespace not in ("", ref.namespace) or self.missing:
+        """Somebody wrote this object."""
+        if self.forgotten or ref.kind != self.scope.kind or self.scope.namespace not in ("", ref.namespace):
             return
-        obj = self._cluster.objects.get(ref)
-        uid = self._known.get(ref)
-        if uid is not None and (obj is None or obj["metadata"]["uid"] != uid or not self._fits(obj)):
-            del self._known[ref]
-            self._say(Gone(ref, uid))
-        if obj is not None and self._fits(obj):
-            self._known[ref] = obj["metadata"]["uid"]
-            self._say(Put(clone(obj)))
+        told = self._change(ref)
+        if told is None:
+            return
+        due = self._objects.now() + (self._luck.uniform(0.0, self._plan.late) if self._plan.late else 0.0)
+        due = max(due, self._under_way[-1][0]) if self._under_way else due
+        times = 2 if self._plan.twice and self._luck.random() < self._plan.twice else 1
+        self._under_way.extend([(due, told)] * times)
 
-    def catch_up(self) -> None:
-        """Tell what was kept back."""
-        self.late = False
-        for told in self._kept:
-            self.told.put_nowait(told)
-        self._kept = []
+    def live(self) -> None:
+        """Time passed: break and mend by plan."""
+        if not self._plan.breaks:
+            return
+        now = self._objects.now()
+        if self.outage is None and self._luck.random() < self._plan.breaks:
+            self.outage = _outage(self.scope)
+            self._sees_at = now + self._luck.uniform(0.0, self._plan.spell)
+        elif self.outage is not None and now >= self._sees_at:
+            self.outage = None
+            self.forgotten |= self._luck.random() < self._plan.forgets
 
-    def _say(self, told: Told) -> None:
-        if self.late:
-            self._kept.append(told)
+    def look(self) -> None:
+        """Tell what can be told at this moment."""
+        if (problem := self.outage or self._refused()) is not None:
+            if not self._blind:
+                self._blind = True
+                self._tell(Blind(problem))
+        elif not self._cluster.server.served(self.scope.kind):
+            if self._served or self._blind:
+                self._served, self._blind, self.forgotten = False, False, True
+                self._tell(Listed((), served=False))
+        elif self.forgotten:
+            self._served, self._blind, self.forgotten = True, False, False
+            self._tell(self._listed())
         else:
-            self.told.put_nowait(told)
+            if self._blind:
+                self._blind = False
+                self._tell(Seeing())
+            while self._under_way and self._under_way[0][0] <= self._objects.now():
+                self._tell(self._under_way.popleft()[1])
+
+    def _tell(self, told: Told) -> None:
+        self.told.append(told)
+        self.wake.set()
+
+    def _listed(self) -> Listed:
+        found = [obj for obj in self._objects.of(self.scope.kind, self.scope.namespace) if self._fits(obj)]
+        found.sort(key=lambda obj: (obj["metadata"].get("namespace", ""), obj["metadata"]["name"]))
+        self._inside = {ref_of(obj): obj["metadata"]["uid"] for obj in found}
+        self._under_way.clear()
+        return Listed(tuple(clone(obj) for obj in found), version=str(self._objects.revision))
+
+    def _change(self, ref: Ref) -> Told | None:
+        obj = self._objects.get(ref)
+        if obj is not None and self._fits(obj):
+            self._inside[ref] = obj["metadata"]["uid"]
+            return Put(clone(obj))
+        uid = self._inside.pop(ref, None)
+        return None if uid is None else Gone(ref, uid, str(self._objects.revision))
 
     def _fits(self, obj: Json) -> bool:
         labels = obj["metadata"].get("labels") or {}
-        pairs = [part.partition("=") for part in self._scope.selector.split(",") if part]
-        return all(key in labels and (not equals or labels[key] == value) for key, equals, value in pairs)
+        return all(key in labels and value in (None, labels[key]) for key, value in self._wanted.items())
+
+    def _refused(self) -> Forbidden | None:
+        kind, namespace = self.scope.kind, self.scope.namespace
+        for verb in ("list", "watch"):
+            if not self._cluster.may(verb, kind, namespace):
+                return Forbidden(f'cannot {verb} resource "{kind.plural}" in API group "{kind.group}"')
+        return None
+
+
+def _terms(selector: str) -> dict[str, str | None]:
+    """The labels that a selector asks for; None for any value."""
+    terms = (term.partition("=") for term in selector.split(",") if term)
+    return {key: value if equals else None for key, equals, value in terms}
+
+
+def _outage(scope: Scope) -> Unavailable:
+    return Unavailable(f"cannot watch {scope.kind}s: the connection broke")
