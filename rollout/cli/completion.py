@@ -53,6 +53,8 @@ def names(what: What, options: Mapping[str, Any]) -> list[str]:
     if known is not None and age < FRESH:
         return known
     try:
+        from rollout import bootstrap  # noqa: F401  # it takes its time; the limit is for the cluster
+
         found = asyncio.run(asyncio.wait_for(_ask(what, common), LIMIT))
     except Exception:  # noqa: BLE001  # a traceback would land in the line that somebody is typing
         return known if known is not None and age < USABLE else []
