@@ -133,10 +133,9 @@ class Leaving:
                     f"the hold policy keeps {ref}: you lack the verb release on canaryplans there",
                     hint=f"ask for the ClusterRole rollout-admin in {ref.namespace}; then rollout uninstall again",
                 )
-            self._tell(f"{ref} is held no more")
-            if left["spec"].get("paused"):
-                then = f"kubectl rollout resume deployment/{ref.name} -n {ref.namespace}"
-                self._tell(f"  it stays paused at the version that was tried; when it may roll: {then}")
+            paused = "; it stays paused at the version that was tried; when it may roll: "
+            paused += f"kubectl rollout resume deployment/{ref.name} -n {ref.namespace}"
+            self._tell(f"{ref} is held no more" + (paused if left["spec"].get("paused") else ""))
 
 
 def _held(deployment: Json) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterable
 from typing import Final
 
 from rollout.controller import leader
+from rollout.errors import Unsupported
 from rollout.install.options import BY, CONTROLLER, INSTALLED, SELECTOR
 from rollout.plan import decisionpolicy, holdpolicy
 from rollout.plan.base import Json
@@ -135,4 +136,8 @@ async def _in(cluster: Cluster, kind: Kind, namespace: str) -> list[Json]:
 
 
 async def _listed(cluster: Cluster, kind: Kind, namespace: str) -> list[Json]:
-    return await cluster.list(kind, namespace) if await cluster.serves(kind) else []
+    """All of a kind; not asked by discovery, whose answer may be older than the removal of our kinds."""
+    try:
+        return await cluster.list(kind, namespace)
+    except Unsupported:
+        return []

@@ -15,7 +15,7 @@ from rollout.cli.app import app
 HEAVY = ("kubernetes", "aiohttp", "pydantic", "rich", "yaml", "prometheus_api_client")
 VERBS = ["start", "plan", "lint", "check", "status", "watch", "promote", "abort", "why", "demo"]
 VERBS += ["get", "history", "events", "pause", "resume", "retry", "skip", "undo", "handoff"]
-VERBS += ["crds", "completion", "version"]
+VERBS += ["crds", "completion", "version", "install", "uninstall"]
 
 PROBE = """
 import json, sys

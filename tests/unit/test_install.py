@@ -407,9 +407,21 @@ def test_no_for_an_answer_ends_nothing(shell: Shell) -> None:
     assert run_of(shell)["status"]["phase"] == "Progressing"
 
 
-def test_with_crds_the_plans_go_too_and_it_says_how_many(shell: Shell) -> None:
+def test_with_crds_the_plans_go_too_and_it_says_how_many(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the API server serves is remembered for a while: longer than the kinds live."""
     shell.until(Phase.PROGRESSING)
-    shell.run("crds", "apply")
+    installed(shell)
+    leaves(shell)
+
+    async def remembered(kind: Kind) -> bool:
+        return True
+
+    def watcher(ref: Any) -> None:
+        if ref.kind == CRD and shell.simulation.objects.get(ref) is None:
+            shell.simulation.cluster.server.unserved.add(CANARY_PLAN)
+
+    monkeypatch.setattr(shell.world.cluster, "serves", remembered)
+    shell.simulation.objects.watchers.append(watcher)
     done = shell.run("uninstall", "--yes", "--crds")
     assert done.exit_code == 0, done.output
     assert "1 plans and 1 runs of all users go with them" in done.stderr
