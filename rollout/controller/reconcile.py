@@ -66,11 +66,11 @@ class Reconciler:
             decision = decide(record.spec, before, seen.seen, now)
             wake = await self._do(record, decision, seen)
         except Retry:
-            await report(world, record, before)
+            await report(world, record)
             raise
         except Terminal as error:
             await record.keep(_refused(record.state, error, now))
-        await report(world, record, before)
+        await report(world, record)
         view = RunView(ref.namespace, ref.name, record.uid, record.spec, record.state, now, seen.seen if seen else None)
         if self.on_turn is not None:
             self.on_turn(view, before)

@@ -14,12 +14,16 @@ from rollout.controller.status import run_status
 from rollout.errors import NotFound
 from rollout.plan.base import Json
 from rollout.plan.kinds import PLAN_RUN, Ref
+from rollout.plan.program import Release
 from rollout.plan.run import RUN_SPEC, STATE, GateState, RunSpec, State
 from rollout.ports.clock import Clock
 from rollout.ports.cluster import Cluster, guard_of
 
 HEARTBEAT: Final = 60.0
 """Seconds after which a state that changed only in its looks is written all the same."""
+CLOSELY: Final = 30.0
+"""Seconds after taking a run over in which every moment that it waits for is written: who dies again and again must get
+further all the same."""
 FINALIZER: Final = "meshrollout.dev/home"
 """Keeps a run until its traffic is home and nothing of it is left."""
 
@@ -37,12 +41,17 @@ class Record:
     """The state as it is in the cluster."""
     written: float = field(init=False)
     """When it was written last, as far as this engine knows."""
-    told: float = field(init=False)
-    """Up to when its story has been told to people."""
+    told: State = field(init=False)
+    """The state that people have been told of last."""
+    told_at: float = field(init=False)
+    """When that was."""
+    closely: float = field(init=False)
+    """Until when it is written closely."""
 
     def __post_init__(self) -> None:
-        self.stored = self.state
-        self.written = self.told = self.clock.now()
+        self.stored = self.told = self.state
+        self.written = self.told_at = now = self.clock.now()
+        self.closely = now + CLOSELY if self.state.started else 0.0
 
     @property
     def ref(self) -> Ref:
@@ -70,8 +79,10 @@ class Record:
 
     async def keep(self, state: State) -> None:
         """Write the state if it is worth it, or if the last write was long ago; remember it anyway."""
-        late = self.clock.now() - self.written >= HEARTBEAT and state != self.stored
-        if late or material(state) != material(self.stored):
+        now = self.clock.now()
+        late = now - self.written >= HEARTBEAT and state != self.stored
+        close = now < self.closely and _moments(state) != _moments(self.stored)
+        if late or close or material(state) != material(self.stored):
             await self.save(state)
         self.state = state
 
@@ -83,6 +94,11 @@ class Record:
         """Write what is only in memory."""
         if self.state != self.stored:
             await self.save(self.state)
+
+    @property
+    def known(self) -> bool:
+        """Whether the cluster knows what this state has decided."""
+        return material(self.state) == material(self.stored)
 
     async def let_go(self) -> None:
         """Take the finalizer off: the run is over."""
@@ -111,10 +127,16 @@ def material(state: State) -> State:
         settled=None,
         routed=None,
         prepared=-1.0,
+        sized=None,
         message="",
         suspicion=(),
         holding=None if state.holding is None else replace(state.holding, message=""),
     )
+
+
+def _moments(state: State) -> tuple[float | None, ...]:
+    """What a run waits for, and has seen since it last acted."""
+    return state.settled, state.routed, state.prepared, state.held_since, state.sized
 
 
 def parse(cluster: Cluster, clock: Clock, run: Json) -> Record:
@@ -139,8 +161,14 @@ async def load(cluster: Cluster, clock: Clock, ref: Ref, known: Record | None = 
 
 
 def _cautious(record: Record) -> Record:
-    """What another engine did last may not have reached every proxy, and it may not have told: let it settle."""
-    if not record.state.phase.ended:
-        settled = max(record.state.settled or 0.0, record.clock.now() + record.spec.program.settings.settle)
-        record.state = replace(record.state, settled=settled)
+    """What another engine did last may not have reached every proxy, and it may not have told: let it settle.
+
+    Nothing is in doubt when it was seen in place; but a route that is taken home before a native roll is not told.
+    """
+    state = record.state
+    steps = record.spec.program.steps
+    releases = any(isinstance(i, Release) for i in steps[min(state.step, len(steps) - 1)].instructions)
+    if not state.phase.ended and (state.routed != state.weight or releases):
+        settled = max(state.settled or 0.0, record.clock.now() + record.spec.program.settings.settle)
+        record.state = replace(state, settled=settled)
     return record

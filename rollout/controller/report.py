@@ -26,26 +26,33 @@ ROUTINE: Final = frozenset({Reason.WEIGHT_SET, Reason.STEP_PASSED})
 """What happens in every run as planned."""
 
 
-async def report(world: World, record: Record, before: State) -> None:
-    """Tell what changed since `before`; take the finalizer off when the run is over."""
+async def report(world: World, record: Record) -> None:
+    """Tell what is news since the last report; take the finalizer off when the run is over.
+
+    What the cluster does not know yet is told after the turn that writes it: it must not have happened twice.
+    """
+    if not record.known:
+        return
     state, now = record.state, world.clock.now()
     try:
-        for note in _news(before, state, record.told, now):
+        for note in _news(record.told, state, record.told_at, now):
             await world.cluster.create(event(record.run, note))
     except RolloutError:
         pass  # an Event that exists was told by a turn whose answer was lost; one that is refused must not stop us
-    record.told = now
+    record.told, record.told_at = state, now
     await _tell_plan(world, record)
     if state.phase.ended:
         await record.let_go()
 
 
-def _news(before: State, after: State, told: float, now: float) -> list[Note]:
+def _news(before: State, after: State, told_at: float, now: float) -> list[Note]:
     """New notes; of the routine ones those that have become old enough since the last report, and are still true."""
     known = set(before.notes)
     news = [n for n in after.notes if n not in known and n.reason not in ROUTINE]
     latest = {n.reason: n for n in after.notes if n.reason in ROUTINE}
-    return news + [n for n in latest.values() if told < n.at + QUIET <= now or (after.phase.ended and told < n.at)]
+    return news + [
+        n for n in latest.values() if told_at < n.at + QUIET <= now or (after.phase.ended and told_at < n.at)
+    ]
 
 
 async def _tell_plan(world: World, record: Record) -> None:

@@ -28,7 +28,9 @@ def prepare(run: RunSpec, state: State, step: Step, percent: float, seen: Seen, 
         text = f"Deployment/{run.program.backends.candidate.workload} exists and is not this run's; rename or delete it"
         return block(state, now, Reason.CANDIDATE_IN_THE_WAY, text)
     if candidate is None or candidate.replicas < wanted:
-        return Decision(state, (Size(wanted),), MOMENT)
+        return Decision(replace(state, sized=spent(state, now)), (Size(wanted),), MOMENT)
+    if state.sized is None:  # by an engine that is gone; its time is not the candidate's
+        return Decision(replace(state, sized=spent(state, now)))
     turn = _ready(run, state, step, candidate, wanted, now)
     if turn is not None:
         return turn
@@ -58,8 +60,9 @@ def _ready(
     text = f"candidate: {candidate.ready} of {wanted} pods ready"
     if trouble is not None:
         return block(state, now, Reason.CANDIDATE_BLOCKED, f"{text}: {trouble.message}")
-    if spent(state, now) > run.program.settings.ready_within and state.held_since is None:
-        return failed(state, step, now, Reason.CANDIDATE_NOT_READY, f"{text} after {spent(state, now):.0f} s")
+    taken = spent(state, now) - (state.sized or 0.0)
+    if taken > run.program.settings.ready_within and state.held_since is None:
+        return failed(state, step, now, Reason.CANDIDATE_NOT_READY, f"{text} after {taken:.0f} s")
     return wait(state, text)
 
 

@@ -122,6 +122,7 @@ def enter(state: State, step: int, now: float) -> State:
         waited=0.0,
         held_since=None,
         hold_waited=0.0,
+        sized=None,
         approved=False,
         step_times=(*state.step_times, round(now - state.since, 3)) if state.started else state.step_times,
         gates={name: replace(g, requests=0.0) for name, g in state.gates.items()},

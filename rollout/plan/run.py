@@ -151,6 +151,9 @@ class State:
     """Percent last seen in place; differs from `weight` while our own write has not landed."""
     prepared: float = -1.0
     """Percent that the candidate has been seen ready for."""
+    sized: float | None = None
+    """Seconds of the step's time (pauses left out) at which the candidate was asked for its size; the time that its
+    pods may take counts from here."""
     floor: int = 0
     """Ready pods of stable when the run started; below it no weight goes up."""
     committed: bool = False

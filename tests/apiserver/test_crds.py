@@ -166,6 +166,7 @@ def full_state() -> State:
         failed=note,
         undone=("weights",),
         undo_to="0123456789ab",
+        sized=4.0,
     )
 
 

@@ -160,7 +160,7 @@ class Sim:
         self, faults: FaultPlan, foreign: Callable[[], None] = lambda: None, *, later: FaultPlan | None = None
     ) -> RunView:
         """Start; when the engine dies or gives up, start another one, until the run has ended and is at rest."""
-        for life in range(300):
+        for life in range(1000):
             plan = faults if life == 0 else later or FaultPlan()
             engine = self.engine(FaultyCluster(self.memory.cluster, plan, foreign), f"engine-{life}")
             try:
@@ -174,7 +174,7 @@ class Sim:
                 self.memory.run(1)
             except Retry:
                 self.memory.run(2)
-        raise AssertionError(f"no end after 300 engines: {self.latest()}")
+        raise AssertionError(f"no end after 1000 engines: {self.latest()}")
 
     # -- the world
 
