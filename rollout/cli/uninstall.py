@@ -19,7 +19,7 @@ from rollout.cli.session import Session, connected
 from rollout.controller.leader import SERVES
 from rollout.install.leaving import Leaving
 from rollout.install.options import CONTROLLER
-from rollout.install.remove import controller, home, kinds, remove, surroundings
+from rollout.install.remove import controller, home, kinds, remove, rights, shared
 from rollout.plan.base import Json
 from rollout.plan.kinds import CANARY_PLAN, DEPLOYMENT, PLAN_RUN, Ref
 
@@ -66,13 +66,14 @@ async def _uninstall(
         known = await session.world.cluster.serves(PLAN_RUN)
         if known:
             await leaving.end_runs(limit)
-        await _remove(session, await controller(session.world.cluster, where), tell)
+        for find in (controller, rights):
+            await _remove(session, await find(session.world.cluster, where), tell)
         if known:
             # what the controller began after we looked
             await leaving.end_runs(limit)
             await leaving.settle()
         await leaving.give_up_holds()
-        await _remove(session, await surroundings(session.world.cluster, where), tell)
+        await _remove(session, await shared(session.world.cluster, where), tell)
         if crds:
             await _remove(session, await kinds(session.world.cluster), tell)
         await _leave_home(session, printer, where, tell)

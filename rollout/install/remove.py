@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterable
 from typing import Final
 
 from rollout.controller import leader
-from rollout.errors import Unsupported
+from rollout.errors import Unavailable, Unsupported
 from rollout.install.options import BY, CONTROLLER, INSTALLED, SELECTOR
 from rollout.plan import decisionpolicy, holdpolicy
 from rollout.plan.base import Json
@@ -46,7 +46,7 @@ _MARK: Final = {INSTALLED: BY}
 _POLICIES: Final = (MUTATING_BINDING, MUTATING_POLICY, VALIDATING_BINDING, VALIDATING_POLICY)
 _LIVING: Final = (DEPLOYMENT, POD, SERVICE, PVC, SECRET, CANARY_PLAN)
 """A namespace with one of these, not ours, is somebody's."""
-_GONE: Final = 60.0
+_PATIENCE: Final = 90.0
 """Seconds that something gets to go away."""
 
 
@@ -57,21 +57,26 @@ async def controller(cluster: Cluster, namespace: str) -> list[Json]:
     return [*found, *([lease] if lease is not None else [])]
 
 
-async def surroundings(cluster: Cluster, namespace: str) -> list[Json]:
-    """What it stood on: policies, bindings before their roles, the account; the shared ones if no other needs them."""
-    others = [d for d in await _in(cluster, DEPLOYMENT, "") if d["metadata"]["namespace"] != namespace]
-    shared = [] if others else [*await _policies(cluster), *await _in(cluster, CLUSTER_ROLE, "")]
+async def rights(cluster: Cluster, namespace: str) -> list[Json]:
+    """What lets it act: bindings before their roles. Without them a copy that is slow to end does no harm."""
     bindings = [b for b in await _in(cluster, ROLE_BINDING, "") if _binds(b, namespace)]
     names = {(b["metadata"]["namespace"], b["roleRef"]["name"]) for b in bindings}
     roles = [r for r in await _in(cluster, ROLE, "") if (r["metadata"]["namespace"], r["metadata"]["name"]) in names]
     everywhere = [b for b in await _in(cluster, CLUSTER_ROLE_BINDING, "") if _binds(b, namespace)]
-    return [*bindings, *roles, *everywhere, *shared, *await _in(cluster, SERVICE_ACCOUNT, namespace)]
+    return [*everywhere, *bindings, *roles, *await _in(cluster, SERVICE_ACCOUNT, namespace)]
+
+
+async def shared(cluster: Cluster, namespace: str) -> list[Json]:
+    """What it stood on: policies and ClusterRoles; nothing while another controller needs them."""
+    if any(d["metadata"]["namespace"] != namespace for d in await _in(cluster, DEPLOYMENT, "")):
+        return []
+    return [*await _policies(cluster), *await _in(cluster, CLUSTER_ROLE, "")]
 
 
 async def stale(cluster: Cluster, namespace: str, wanted: Iterable[Json]) -> list[Json]:
     """What an earlier installation made and this one does without: rights above all."""
     names = {ref_of(obj) for obj in wanted}
-    found = [*await controller(cluster, namespace), *await surroundings(cluster, namespace)]
+    found = [obj for find in (controller, rights, shared) for obj in await find(cluster, namespace)]
     return [obj for obj in found if ref_of(obj) not in names and obj["kind"] != LEASE.name]
 
 
@@ -95,21 +100,26 @@ async def home(cluster: Cluster, namespace: str) -> tuple[Json | None, str]:
 
 
 async def remove(world: World, objects: Iterable[Json]) -> AsyncIterator[Ref]:
-    """Delete each and wait until it is gone; tells which was there."""
+    """Delete each and wait until it is gone; tells which was there.
+
+    Raises:
+        Unavailable: one does not go.
+    """
     for obj in objects:
         ref, uid = ref_of(obj), obj["metadata"]["uid"]
         await world.cluster.delete(ref, Guard(uid), foreground=ref.kind == DEPLOYMENT)
-        await gone(world, ref, uid)
+        await _gone(world, ref, uid)
         yield ref
 
 
-async def gone(world: World, ref: Ref, uid: str) -> None:
-    """Wait until the object is gone, but not for ever: what is being deleted goes some time."""
-    until = world.clock.now() + _GONE
-    while world.clock.now() < until:
-        found = await world.cluster.get(ref)
-        if found is None or found["metadata"]["uid"] != uid:
-            return
+async def _gone(world: World, ref: Ref, uid: str) -> None:
+    until = world.clock.now() + _PATIENCE
+    while (found := await world.cluster.get(ref)) is not None and found["metadata"]["uid"] == uid:
+        if world.clock.now() > until:
+            text = f"{ref} is still being deleted after {_PATIENCE:g} s"
+            raise Unavailable(
+                text, hint="look for what keeps it (its finalizers, its pods); then rollout uninstall again"
+            )
         await world.clock.sleep(0.5)
 
 
