@@ -141,6 +141,8 @@ class Lab:
         """What can be broken in this lab, and healed."""
         if self.existing:
             raise LabError("the lab breaks nothing in a cluster that it did not start")
+        if self.profile is None:
+            raise LabError(f"lab {self.name} is not up: python -m lab up --name {self.name}")
         return Faults(self)
 
     def audit_log(self) -> Path:
