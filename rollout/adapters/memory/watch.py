@@ -46,8 +46,9 @@ class MemoryWatcher:
     """Watches with the rights of the person whose cluster it is given. Plans with time in them need the clock."""
 
     def __init__(self, cluster: MemoryCluster, clock: VirtualClock | None = None, plan: WatchPlan = PERFECT) -> None:
+        self.cluster = cluster
         self.plan = plan
-        self._cluster = cluster
+        """May be changed at any time."""
         self._lines: list[_Line] = []
         cluster.objects.watchers.append(self._written)
         if clock is not None:
@@ -55,7 +56,7 @@ class MemoryWatcher:
 
     async def watch(self, scope: Scope) -> AsyncGenerator[Told]:
         """See `ports.watch.Watcher.watch`."""
-        line = _Line(self._cluster, scope, self.plan)
+        line = _Line(self, scope)
         self._lines.append(line)
         try:
             line.look()
@@ -102,15 +103,15 @@ class MemoryWatcher:
 class _Line:
     """One watch, as the server has it."""
 
-    def __init__(self, cluster: MemoryCluster, scope: Scope, plan: WatchPlan) -> None:
+    def __init__(self, watcher: MemoryWatcher, scope: Scope) -> None:
         self.scope = scope
         self.told: deque[Told] = deque()
         self.wake = asyncio.Event()
         self.outage: RolloutError | None = None
         self.forgotten = True
         """The next message must be a list."""
-        self._cluster, self._objects, self._plan = cluster, cluster.objects, plan
-        self._luck = random.Random(f"{plan.seed} {scope}")  # noqa: S311 - simulated, reproducible luck
+        self._watcher, self._cluster, self._objects = watcher, watcher.cluster, watcher.cluster.objects
+        self._luck = random.Random(f"{watcher.plan.seed} {scope}")  # noqa: S311 - simulated, reproducible luck
         self._wanted = _terms(scope.selector)
         self._inside: dict[Ref, str] = {}
         """The UIDs of what is in the scope."""
@@ -126,22 +127,23 @@ class _Line:
         told = self._change(ref)
         if told is None:
             return
-        due = self._objects.now() + (self._luck.uniform(0.0, self._plan.late) if self._plan.late else 0.0)
+        plan = self._watcher.plan
+        due = self._objects.now() + (self._luck.uniform(0.0, plan.late) if plan.late else 0.0)
         due = max(due, self._under_way[-1][0]) if self._under_way else due
-        times = 2 if self._plan.twice and self._luck.random() < self._plan.twice else 1
+        times = 2 if plan.twice and self._luck.random() < plan.twice else 1
         self._under_way.extend([(due, told)] * times)
 
     def live(self) -> None:
         """Time passed: break and mend by plan."""
-        if not self._plan.breaks:
+        plan, now = self._watcher.plan, self._objects.now()
+        if not plan.breaks:
             return
-        now = self._objects.now()
-        if self.outage is None and self._luck.random() < self._plan.breaks:
+        if self.outage is None and self._luck.random() < plan.breaks:
             self.outage = _outage(self.scope)
-            self._sees_at = now + self._luck.uniform(0.0, self._plan.spell)
+            self._sees_at = now + self._luck.uniform(0.0, plan.spell)
         elif self.outage is not None and now >= self._sees_at:
             self.outage = None
-            self.forgotten |= self._luck.random() < self._plan.forgets
+            self.forgotten |= self._luck.random() < plan.forgets
 
     def look(self) -> None:
         """Tell what can be told at this moment."""
