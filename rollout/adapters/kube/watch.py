@@ -34,8 +34,8 @@ CHUNK: Final = 500
 class Pace:
     """How patient a watch is; everything in seconds."""
 
-    silence: float = 90.0
-    """A connection without a byte for so long is dead: bookmarks come about once a minute."""
+    silence: float = 150.0
+    """A connection without a byte for so long is dead: bookmarks come every minute or two."""
     shortest: float = 300.0
     longest: float = 600.0
     """The API server is asked to end a watch after a random time between these, so that the load can move on."""
