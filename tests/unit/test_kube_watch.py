@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,7 +15,7 @@ from aiohttp import web
 
 from rollout.adapters.kube import access
 from rollout.adapters.kube.faults import Intent
-from rollout.adapters.kube.transport import Transport
+from rollout.adapters.kube.transport import PROBES, Transport
 from rollout.adapters.kube.watch import CHUNK, KubeWatcher, Pace
 from rollout.errors import Forbidden, Unavailable
 from rollout.plan.base import Json
@@ -281,7 +282,7 @@ async def test_a_server_that_never_answers_is_found(api: WatchApi, transport: Tr
         return web.Response()
 
     api.lists = [never]
-    async with watching(transport, pauses, Pace(silence=1.0)) as ear:
+    async with watching(transport, pauses, Pace(answer=1.0)) as ear:
         await ear.until(lambda: len(ear.told) >= 2)
     assert [type(told) for told in ear.told[:2]] == [Blind, Listed]
 
@@ -469,3 +470,16 @@ async def test_many_watches_leave_room_for_requests(api: WatchApi, transport: Tr
     assert answer.status == 200
     for watch in open_watches:
         await watch.aclose()
+
+
+async def test_the_kernel_asks_a_silent_peer_whether_it_is_there(api: WatchApi, transport: Transport) -> None:
+    api.watches = [watches()]
+    async with transport.stream(
+        Intent("watch", CONFIGMAP), "/api/v1/configmaps", query={"watch": "1"}, silence=40
+    ) as s:
+        connection = s._response.connection
+        assert connection is not None
+        assert connection.transport is not None
+        end = connection.transport.get_extra_info("socket")
+        assert end.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        assert end.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == PROBES["TCP_KEEPIDLE"]

@@ -9,6 +9,7 @@ patch calls lose the body of a 201.  Configuration, TLS, tokens and pooling are 
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final, TypeVar
@@ -30,6 +31,8 @@ CONNECT_SECONDS: Final = 5.0
 LONGEST_WAIT: Final = 2.0
 """A read is not repeated when the server asks for a longer pause than this: the caller decides then."""
 ATTEMPTS: Final = 3
+PROBES: Final = {"TCP_KEEPIDLE": 15, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
+"""How the kernel asks a silent peer whether it is still there (seconds, seconds, times): half a minute in all."""
 JSON: Final = "application/json"
 JSON_PATCH: Final = "application/json-patch+json"
 
@@ -130,6 +133,7 @@ class Transport:
             return response
 
         response = await self._authenticated(once)
+        _probe(response)
         try:
             yield Stream(intent, response)
         finally:
@@ -186,6 +190,18 @@ class Transport:
         if self._streams is not None:
             await self._streams.close()
         await self._client.close()
+
+
+def _probe(response: aiohttp.ClientResponse) -> None:
+    """Have the kernel find out when the peer is gone without a word: a node that died, a gateway that forgot us."""
+    transport = response.connection.transport if response.connection else None
+    end = transport.get_extra_info("socket") if transport else None
+    if end is None:
+        return
+    end.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in PROBES.items():
+        if hasattr(socket, name):  # not every system has all of them
+            end.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 async def _whole(intent: Intent, response: aiohttp.ClientResponse) -> Answer:

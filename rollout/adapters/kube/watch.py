@@ -36,6 +36,8 @@ class Pace:
 
     silence: float = 150.0
     """A connection without a byte for so long is dead: bookmarks come every minute or two."""
+    answer: float = 65.0
+    """A list of which nothing comes for so long is lost: the API server gives up after a minute itself."""
     shortest: float = 300.0
     longest: float = 600.0
     """The API server is asked to end a watch after a random time between these, so that the load can move on."""
@@ -121,7 +123,7 @@ class KubeWatcher:
         """The objects and the metadata of one page. As a stream: it may take its time, as long as something comes."""
         kind, chunks = scope.kind, []
         intent, path = Intent("list", kind, scope.namespace), collection_path(kind, scope.namespace)
-        async with self._transport.stream(intent, path, query=query, silence=self._pace.silence) as stream:
+        async with self._transport.stream(intent, path, query=query, silence=self._pace.answer) as stream:
             while chunk := await stream.read():
                 chunks.append(chunk)
         try:
