@@ -2,13 +2,15 @@
 
 A store takes whatever is newer: of two versions of one object the one with the higher resourceVersion (comparable
 since Kubernetes 1.35 made that official, and in fact always), so that the answer to our own write is not overwritten
-by a watch that lags behind it.  What was deleted stays deleted under its UID.  Objects are never changed in place.
+by a watch that lags behind it.  What went stays away under its UID until something newer is told of it.  Objects are
+never changed in place.
 """
 
 from __future__ import annotations
 
 import builtins
-from collections import defaultdict, deque
+import math
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
@@ -33,7 +35,8 @@ class Store:
         self._by_namespace: dict[str, set[Ref]] = defaultdict(set)
         self._by_service: dict[str, set[Ref]] = defaultdict(set)
         self._concerns = concerns
-        self._graves: deque[str] = deque(maxlen=GRAVES)
+        self._graves: dict[str, float] = {}
+        """Of what went: the version up to which nothing about it is news."""
 
     def __len__(self) -> int:
         return len(self._objects)
@@ -59,37 +62,54 @@ class Store:
         meta = obj["metadata"]
         ref = ref_of(obj)
         known = self._objects.get(ref)
-        if meta["uid"] in self._graves or (known is not None and not _newer(obj, known)):
+        if _version(obj) <= self._graves.get(meta["uid"], -1) or (known is not None and not _newer(obj, known)):
             return False
-        if "deletionTimestamp" in meta and not meta.get("finalizers") and obj["kind"] != "Pod":
-            return self.remove(ref, meta["uid"])  # the answer to a write that took the last finalizer off
         if known is not None:
             self._unfile(ref, known)
+            del self._objects[ref]
+            if known["metadata"]["uid"] != meta["uid"]:
+                self._bury(known["metadata"]["uid"], math.inf)
+        if "deletionTimestamp" in meta and not meta.get("finalizers") and obj["kind"] != "Pod":
+            self._bury(meta["uid"], math.inf)  # the answer to a write that took the last finalizer off
+            return known is not None
         self._objects[ref] = stored = kept(obj)
         self._file(ref, stored)
         return True
 
-    def remove(self, ref: Ref, uid: str) -> bool:
-        """Forget an object; whether it was known."""
-        self._graves.append(uid)
+    def remove(self, ref: Ref, uid: str, version: str = "") -> bool:
+        """Forget an object that went at this version (empty: for good); whether it was known."""
+        until = float(version) if version else math.inf
+        self._bury(uid, until)
         known = self._objects.get(ref)
-        if known is None or known["metadata"]["uid"] != uid:
+        if known is None or known["metadata"]["uid"] != uid or _version(known) > until:
             return False
         self._unfile(ref, known)
         del self._objects[ref]
         return True
 
     def replace(self, scope: Scope, listed: Listed) -> builtins.list[Json]:
-        """Take a whole list; the objects that came, changed or went. What we wrote after it was made stays."""
+        """Take a whole list; what came, changed (as it was and as it is) or went.
+
+        What we wrote after the list was made stays.
+        """
         there = {ref_of(obj) for obj in listed.objects}
-        gone = [
-            obj
-            for obj in self._in(scope)
-            if ref_of(obj) not in there and not (listed.version and _version(obj) > int(listed.version))
-        ]
-        for obj in gone:
-            self.remove(ref_of(obj), obj["metadata"]["uid"])
-        return [*gone, *(obj for obj in listed.objects if self.put(obj))]
+        missing = [obj for obj in self._in(scope) if ref_of(obj) not in there]
+        changed = [obj for obj in missing if self.remove(ref_of(obj), obj["metadata"]["uid"], listed.version)]
+        for obj in listed.objects:
+            changed += self.renewed(obj)
+        return changed
+
+    def renewed(self, obj: Json) -> builtins.list[Json]:
+        """Take an object; if it was news, what was known of that name and what is told now."""
+        known = self._objects.get(ref_of(obj))
+        if not self.put(obj):
+            return []
+        return [obj] if known is None else [known, obj]
+
+    def _bury(self, uid: str, until: float) -> None:
+        self._graves[uid] = max(until, self._graves.pop(uid, 0.0))
+        if len(self._graves) > GRAVES:
+            del self._graves[next(iter(self._graves))]
 
     def _in(self, scope: Scope) -> Iterable[Json]:
         return self.list(scope.namespace, None)
@@ -127,21 +147,24 @@ class Stores:
         self._unknown = set(self.scopes)
         self._blind: dict[Scope, Blind] = {}
         self._unserved: set[Scope] = set()
+        self._listed: dict[tuple[Kind, str], int] = {}
+        """By kind and namespace, the version of the newest list."""
 
     def take(self, scope: Scope, told: Told) -> list[Json]:
-        """Take what a watch told; the objects that came, changed or went."""
+        """Take what a watch told; the objects that came, changed (as they were and as they are) or went."""
         store = self._stores[scope.kind]
         match told:
             case Listed():
                 self._unknown.discard(scope)
                 self._blind.pop(scope, None)
+                self._listed[scope.kind, scope.namespace] = int(told.version or 0)
                 (self._unserved.discard if told.served else self._unserved.add)(scope)
                 return store.replace(scope, told)
             case Put():
-                return [told.obj] if store.put(told.obj) else []
+                return store.renewed(told.obj)
             case Gone():
                 known = store.get(told.ref)
-                return [known] if store.remove(told.ref, told.uid) and known is not None else []
+                return [known] if store.remove(told.ref, told.uid, told.version) and known is not None else []
             case Blind():
                 self._blind[scope] = told
                 return []
@@ -166,8 +189,10 @@ class Stores:
         return not any(scope.kind == kind for scope in self._unserved)
 
     def learned(self, obj: Json, kind: Kind) -> None:
-        """Take the answer to a write of ours."""
-        if kind in self._stores:
+        """Take the answer to a write of ours, unless a list that was made later has come first."""
+        where = obj["metadata"].get("namespace", "")
+        newest = max(self._listed.get((kind, namespace), 0) for namespace in ("", where))
+        if kind in self._stores and _version(obj) > newest:
             self._stores[kind].put(obj)
 
     @property
