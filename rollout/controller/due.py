@@ -6,8 +6,10 @@ import heapq
 import math
 from collections.abc import Hashable
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
+SPARE: Final = 64
+"""So many entries that do not count any more are no trouble."""
 K = TypeVar("K", bound=Hashable)
 
 
@@ -29,6 +31,9 @@ class Due(Generic[K]):
         self._at[key] = at
         self._count += 1
         heapq.heappush(self._heap, (at, self._count, key))
+        if len(self._heap) > 2 * len(self._at) + SPARE:  # what was replaced by an earlier time lies there until its own
+            self._heap = [entry for entry in self._heap if self._at.get(entry[2]) == entry[0]]
+            heapq.heapify(self._heap)
 
     def pop(self, now: float) -> list[K]:
         """What is due, the longest overdue first."""
