@@ -23,6 +23,8 @@ class Batched:
 
     async def ask(self, asks: Sequence[Ask]) -> Mapping[Ask, Reading]:
         """See `ports.metrics.Metrics.ask`."""
+        if not asks:
+            return {}
         self._asks.update(dict.fromkeys(asks))
         if self._answer is None:
             self._answer = asyncio.create_task(self._gather())
