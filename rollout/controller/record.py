@@ -126,7 +126,7 @@ def material(state: State) -> State:
         held_since=None,
         settled=None,
         routed=None,
-        prepared=-1.0,
+        prepared=0,
         sized=None,
         message="",
         suspicion=(),

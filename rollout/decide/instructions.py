@@ -29,13 +29,13 @@ def prepare(run: RunSpec, state: State, step: Step, percent: float, seen: Seen, 
         return block(state, now, Reason.CANDIDATE_IN_THE_WAY, text)
     if candidate is None or candidate.replicas < wanted:
         return Decision(replace(state, sized=spent(state, now)), (Size(wanted),), MOMENT)
-    if state.sized is None:  # by an engine that is gone; its time is not the candidate's
-        return Decision(replace(state, sized=spent(state, now)))
+    if state.sized is None:  # asked for before, or by an engine that is gone: its time is not the candidate's
+        state = replace(state, sized=spent(state, now))
     turn = _ready(run, state, step, candidate, wanted, now)
     if turn is not None:
         return turn
-    if state.prepared < percent:
-        return Decision(replace(state, prepared=percent, settled=now + run.program.settings.settle))
+    if state.prepared < wanted:
+        return Decision(replace(state, prepared=wanted, settled=now + run.program.settings.settle))
     return _settling(state, now)
 
 

@@ -49,7 +49,7 @@ def _turns(run: RunSpec, state: State, seen: Seen) -> bool:
 def _turned(run: RunSpec, state: State, now: float) -> State:
     """As if it had never gone home, at the first step of the promotion; what was undone is done again as needed."""
     state = replace(state, outcome=None, failed=None, undo=False, full=True, settled=None, drained=None)
-    return enter(replace(state, prepared=-1.0, routed=None), _full(run.program), now)
+    return enter(replace(state, prepared=0, routed=None), _full(run.program), now)
 
 
 def skip(run: RunSpec, state: State, order: Order, now: float) -> Decision:

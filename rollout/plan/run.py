@@ -149,8 +149,8 @@ class State:
     """Percent asked of the router."""
     routed: float | None = None
     """Percent last seen in place; differs from `weight` while our own write has not landed."""
-    prepared: float = -1.0
-    """Percent that the candidate has been seen ready for."""
+    prepared: int = 0
+    """So many pods of the candidate have been seen ready, and had the time to reach every proxy."""
     sized: float | None = None
     """Seconds of the step's time (pauses left out) at which the candidate was asked for its size; the time that its
     pods may take counts from here."""

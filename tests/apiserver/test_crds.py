@@ -147,7 +147,7 @@ def full_state() -> State:
         drained=5.0,
         weight=10.5,
         routed=10.0,
-        prepared=10.0,
+        prepared=1,
         floor=3,
         committed=True,
         outcome=Phase.ROLLED_BACK,

@@ -32,7 +32,7 @@ GOOD = {"success": GateState(looks=(Look(112.0, "pass"),), next_look=115.0)}
 
 def holding(**changes: object) -> State:
     """At 10 %, everything done, the hold has begun at 110."""
-    base = progressing(weight=10.0, routed=10.0, prepared=10.0, settled=0.0, held_since=110.0, gates=GOOD)
+    base = progressing(weight=10.0, routed=10.0, prepared=1, settled=0.0, held_since=110.0, gates=GOOD)
     return replace(base, journal=journal("subsets", "route", "candidate", "weight"), **changes)  # type: ignore[arg-type]  # any field
 
 
@@ -88,7 +88,7 @@ def test_no_weight_before_the_candidate_is_ready_and_settled() -> None:
     waiting = decide(RUN, state, steered(0.0, candidate=candidate(ready=0)), 101.0)
     assert not waiting.actions
     ready = decide(RUN, state, steered(0.0), 102.0)
-    assert ready.state.prepared == 10.0
+    assert ready.state.prepared == 1
     assert not decide(RUN, ready.state, steered(0.0), 103.0).actions
     assert decide(RUN, ready.state, steered(0.0), 104.5).actions == (Steer(10.0),)
 
@@ -111,7 +111,7 @@ def test_a_candidate_that_cannot_be_scheduled_is_nobodys_fault() -> None:
 
 
 def test_no_weight_goes_up_while_stable_is_below_its_floor() -> None:
-    state = progressing(step=1, weight=10.0, routed=10.0, prepared=50.0, settled=0.0)
+    state = progressing(step=1, weight=10.0, routed=10.0, prepared=2, settled=0.0)
     weak = workload(replica_sets=(ReplicaSetView("h1", STABLE, 3, 2),))
     turn = decide(RUN, state, steered(10.0, candidate=candidate(2), workload=weak), 101.0)
     assert (turn.state.phase, turn.state.reason) == (Phase.HOLDING, Reason.STABLE_BELOW_FLOOR)
@@ -119,7 +119,7 @@ def test_no_weight_goes_up_while_stable_is_below_its_floor() -> None:
 
 
 def test_an_autoscaler_that_shrinks_stable_lowers_the_floor() -> None:
-    state = progressing(step=1, weight=10.0, routed=10.0, prepared=50.0, settled=0.0)
+    state = progressing(step=1, weight=10.0, routed=10.0, prepared=2, settled=0.0)
     small = workload(desired=2, replica_sets=(ReplicaSetView("h1", STABLE, 2, 2),))
     assert decide(RUN, state, steered(10.0, workload=small), 101.0).actions == (Steer(50.0),)
 
@@ -160,7 +160,7 @@ def test_a_foreign_change_is_healed_told_or_waited_for() -> None:
 
 
 def test_our_own_write_that_was_lost_is_written_again_whatever_the_drift_policy() -> None:
-    state = progressing(weight=10.0, routed=0.0, prepared=10.0)
+    state = progressing(weight=10.0, routed=0.0, prepared=1)
     turn = decide(run(10.0, 50.0, drift="hold"), state, steered(0.0), 101.0)
     assert turn.actions == (Steer(10.0),)
 

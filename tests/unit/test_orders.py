@@ -59,7 +59,7 @@ def native() -> RunSpec:
 
 def holding(**changes: Any) -> State:
     """At 10 %, everything done, the hold of 10 s has begun at 110."""
-    base = progressing(weight=10.0, routed=10.0, prepared=10.0, settled=0.0, held_since=110.0, gates=GOOD)
+    base = progressing(weight=10.0, routed=10.0, prepared=1, settled=0.0, held_since=110.0, gates=GOOD)
     return replace(base, journal=journal("subsets", "route", "candidate", "weight"), **changes)
 
 
@@ -413,7 +413,7 @@ def test_a_run_begins_in_full_although_stable_is_not_whole() -> None:
 
 def test_the_weight_goes_up_in_full_although_stable_is_below_its_floor() -> None:
     weak = workload(replica_sets=(ReplicaSetView("h1", STABLE, 3, 1),))
-    turn = turns(RUN, full(prepared=100.0), steered(10.0, workload=weak, candidate=candidate(3)), 120.0)
+    turn = turns(RUN, full(prepared=3), steered(10.0, workload=weak, candidate=candidate(3)), 120.0)
     assert turn.actions == (Steer(100),)
     assert any(n.reason == Reason.STABLE_BELOW_FLOOR for n in turn.state.notes)
 
@@ -439,7 +439,7 @@ def test_nothing_is_pinned_to_a_stable_without_pods_in_full() -> None:
 
 @pytest.mark.parametrize("state", [holding(), paused(), held(), blocked()], ids=lambda s: s.phase)
 def test_with_everything_on_the_candidate_a_broken_stable_changes_nothing(state: State) -> None:
-    state = replace(state, step=FULL, weight=100.0, routed=100.0, prepared=100.0)
+    state = replace(state, step=FULL, weight=100.0, routed=100.0, prepared=3)
     world = steered(100.0, workload=DOWN, candidate=candidate(3))
     assert turns(RUN, state, world, 120.0).state.phase is not Phase.ROLLING_BACK
     lost = turns(RUN, state, replace(world, candidate=candidate(3, ready=0)), 120.0).state
