@@ -1,9 +1,10 @@
 """Which controller acts: a Lease that is renewed in time, and a fence that closes before it runs out.
 
 Whether another's lease has run out is judged by our own monotonic clock and by whether the object changes, never by
-comparing wall clocks.  A leader that was stopped finds its fence closed when it wakes; what was already on its way
-then fails at the guards of the writes.  The elector of the Kubernetes client is not used: it keeps leading through a
-frozen API server and dies of a refused connection.
+comparing wall clocks.  Who makes a Lease that is missing writes nothing until the fence of whoever held the lost one
+has closed; a Lease that names us although we did not take it is treated as another's.  A leader that was stopped finds
+its fence closed when it wakes; what was already on its way then fails at the guards of the writes.  The elector of the
+Kubernetes client is not used: it keeps leading through a frozen API server and dies of a refused connection.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ DURATION: Final = 15.0
 """Seconds without a renewal until others may take over."""
 FENCE: Final = 10.0
 """Seconds after the start of the last good renewal until we stop writing; well before others may begin."""
+RELEASED: Final = 1
+"""`leaseDurationSeconds` of a Lease without a holder that was given up in order: its holder had stopped before."""
 RENEW: Final = 3.0
 """Seconds between tries to take or to renew it."""
 
@@ -48,8 +51,11 @@ class Leader:
     identity: str
     namespace: str = HOME
     serves: str = "*"
+    _from: float = math.inf
     _until: float = -math.inf
-    """Until when, on the monotonic clock, we may write."""
+    """From when and until when, on the monotonic clock, we may write."""
+    _held: tuple[str, str] = ("", "")
+    """UID and version of the Lease as we wrote it last; empty when it is not ours."""
     _seen: tuple[str, float] = ("", 0.0)
     """The version of another's Lease, and since when we have seen it unchanged."""
     _random: random.Random = field(default_factory=random.Random)
@@ -62,7 +68,7 @@ class Leader:
     @property
     def leading(self) -> bool:
         """Whether we may write."""
-        return self.clock.monotonic() < self._until
+        return self._from <= self.clock.monotonic() < self._until
 
     def fence(self) -> None:
         """Let a write pass.
@@ -81,7 +87,7 @@ class Leader:
         """
         began = self.clock.monotonic()
         try:
-            if await self._hold(began):
+            if await self._hold():
                 self._until = began + FENCE
         except Retry:
             return self._pause(0.5)
@@ -90,47 +96,64 @@ class Leader:
     def _pause(self, share: float) -> float:
         return RENEW * share * self._random.uniform(0.8, 1.2)
 
-    async def _hold(self, now: float) -> bool:
+    async def _hold(self) -> bool:
         found = await self.cluster.get(self.ref)
         if found is None:
+            self._close()
             return await self._create()
-        spec = found["spec"]
-        holder = spec.get("holderIdentity") or ""
-        if holder and holder != self.identity and not self._ran_out(found, now):
-            self._until = -math.inf
-            return False
-        ops: list[Json] = [{"op": "replace", "path": "/spec", "value": self._spec(spec, holder)}]
+        spec = found.get("spec") or {}
+        ours = self._is_ours(found, spec)
+        if not ours:
+            self._close()
+            if not (_given_up(spec) or self._ran_out(found, spec)):
+                return False
+        ops: list[Json] = [{"op": "add", "path": "/spec", "value": self._spec(spec)}]
         if self._notes(found).get(SERVES) != self.serves:
             ops.append({"op": "add", "path": "/metadata/annotations", "value": self._notes(found) | self._annotations})
         try:
-            await self.cluster.patch(self.ref, ops, guard_of(found))
+            written = await self.cluster.patch(self.ref, ops, guard_of(found))
         except (Conflict, NotFound):
             return False
+        self._held = _identity(written)
+        if not ours:
+            self._from = self.clock.monotonic()
         return True
 
-    def _ran_out(self, found: Json, now: float) -> bool:
+    def _is_ours(self, found: Json, spec: Json) -> bool:
+        """Whether nobody else can have held it since we wrote it."""
+        uid, version = _identity(found)
+        if uid != self._held[0] or spec.get("holderIdentity") != self.identity:
+            return False
+        return version == self._held[1] or self.clock.monotonic() < self._until
+
+    def _close(self) -> None:
+        self._until, self._from, self._held = -math.inf, math.inf, ("", "")
+
+    def _ran_out(self, found: Json, spec: Json) -> bool:
         """Whether it has not changed for its whole duration, while we were looking."""
-        version = str(found["metadata"]["resourceVersion"])
+        # the time after the answer: a read may be on its way for longer than a lease lasts
+        version, now = str(found["metadata"]["resourceVersion"]), self.clock.monotonic()
         if version != self._seen[0]:
             self._seen = (version, now)
-        return now - self._seen[1] >= float(found["spec"].get("leaseDurationSeconds") or DURATION)
+        return now - self._seen[1] >= max(DURATION, float(spec.get("leaseDurationSeconds") or 0))
 
     async def _create(self) -> bool:
         obj = {
             "apiVersion": LEASE.api_version,
             "kind": LEASE.name,
             "metadata": {"name": NAME, "namespace": self.namespace, "annotations": self._annotations},
-            "spec": self._spec({}, ""),
+            "spec": self._spec({}),
         }
         try:
-            await self.cluster.create(obj)
+            written = await self.cluster.create(obj)
         except AlreadyExists:
             return False
+        self._held, self._from = _identity(written), self.clock.monotonic() + FENCE
         return True
 
-    def _spec(self, before: Json, holder: str) -> Json:
+    def _spec(self, before: Json) -> Json:
         moment = micro_time(self.clock.now())
-        ours = holder == self.identity
+        ours = before.get("holderIdentity") == self.identity
         return {
             "holderIdentity": self.identity,
             "leaseDurationSeconds": int(DURATION),
@@ -149,16 +172,27 @@ class Leader:
 
     async def release(self) -> None:
         """Stop writing, and let another take over at once."""
-        led, self._until = self.leading, -math.inf
+        led, uid = self.leading, self._held[0]
+        self._close()
         if not led:
             return
         try:
             found = await self.cluster.get(self.ref)
-            if found is not None and found["spec"].get("holderIdentity") == self.identity:
-                spec = {**found["spec"], "holderIdentity": "", "leaseDurationSeconds": 1}
-                await self.cluster.patch(self.ref, [{"op": "replace", "path": "/spec", "value": spec}], guard_of(found))
+            spec = (found or {}).get("spec") or {}
+            if found is not None and _identity(found)[0] == uid and spec.get("holderIdentity") == self.identity:
+                given_up = {**spec, "holderIdentity": "", "leaseDurationSeconds": RELEASED}
+                ops = [{"op": "replace", "path": "/spec", "value": given_up}]
+                await self.cluster.patch(self.ref, ops, guard_of(found))
         except RolloutError:
             return  # it runs out by itself
+
+
+def _given_up(spec: Json) -> bool:
+    return not spec.get("holderIdentity") and spec.get("leaseDurationSeconds") == RELEASED
+
+
+def _identity(lease: Json) -> tuple[str, str]:
+    return lease["metadata"]["uid"], str(lease["metadata"]["resourceVersion"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +218,7 @@ async def find(world: World, namespace: str = HOME) -> Controller | None:
         found = await world.cluster.get(Ref(LEASE, namespace, NAME))
     except RolloutError:
         return None
-    if found is None or not found["spec"].get("holderIdentity"):
+    if found is None or not (found.get("spec") or {}).get("holderIdentity"):
         return None
     served = (found["metadata"].get("annotations") or {}).get(SERVES, "*")
     names = () if served == "*" else tuple(served.split(","))
