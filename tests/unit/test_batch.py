@@ -21,9 +21,11 @@ class Inner:
     error: Exception | None = None
     opens: asyncio.Event | None = None
     calls: list[Sequence[Ask]] = field(default_factory=list)
+    called: asyncio.Queue[None] = field(default_factory=asyncio.Queue)
 
     async def ask(self, asks: Sequence[Ask]) -> Mapping[Ask, Reading]:
         self.calls.append(asks)
+        self.called.put_nowait(None)
         if self.opens is not None:
             await self.opens.wait()
         if self.error is not None:
@@ -44,11 +46,9 @@ async def test_what_is_asked_while_the_answer_is_on_its_way_is_the_next_call() -
     assert inner.opens is not None
     batched = Batched(inner)
     first = asyncio.create_task(batched.ask([ONE]))
-    while not inner.calls:
-        await asyncio.sleep(0.001)
+    await inner.called.get()
     second = asyncio.create_task(batched.ask([ONE]))
-    while len(inner.calls) < 2:
-        await asyncio.sleep(0.001)
+    await inner.called.get()
     inner.opens.set()
     assert set(await first) == set(await second) == {ONE}
     assert inner.calls == [(ONE,), (ONE,)]
@@ -60,8 +60,7 @@ async def test_who_gives_up_does_not_take_the_answer_from_the_others() -> None:
     batched = Batched(inner)
     gives_up = asyncio.create_task(batched.ask([ONE]))
     waits = asyncio.create_task(batched.ask([TWO]))
-    while not inner.calls:
-        await asyncio.sleep(0.001)
+    await inner.called.get()
     gives_up.cancel()
     with pytest.raises(asyncio.CancelledError):
         await gives_up
