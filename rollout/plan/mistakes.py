@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails
 
 from rollout.plan.base import NAME
 from rollout.plan.located import spell_path
-from rollout.plan.positions import Path
+from rollout.plan.positions import Path, excerpt
 
 READING: Final[Mapping[str, str]] = {
     "RO110": "the text cannot be read as YAML or JSON, or holds no document of ours",
@@ -95,7 +95,7 @@ def _mistake(details: ErrorDetails, model: type[BaseModel], written: str | None)
     kind, loc, value = details["type"], details["loc"], details["input"]
     context = details.get("ctx", {})
     path = spell_path(loc)
-    shown = written if written is not None else _shown(value)
+    shown = excerpt(written) if written is not None else _shown(value)
     if kind == "extra_forbidden":
         return Mistake("RO112", path, f"there is no field {loc[-1]} here", closest(str(loc[-1]), _fields(model, loc)))
     if kind == "missing":
@@ -136,7 +136,7 @@ def _shown(value: Any) -> str:
         case None:
             return "nothing"
         case _:
-            return str(value)
+            return excerpt(str(value))
 
 
 def _quotes(value: Any, written: str | None, *, text: bool = False) -> str:

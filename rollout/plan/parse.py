@@ -68,7 +68,7 @@ def _foreign(value: Any) -> bool:
     """Whether a document belongs to somebody else: neither its group nor its kind is ours."""
     if not isinstance(value, dict) or not {"apiVersion", "kind"} <= value.keys():
         return False
-    return not str(value["apiVersion"]).startswith(f"{GROUP}/") and value["kind"] not in _MODELS
+    return not str(value["apiVersion"]).startswith(f"{GROUP}/") and str(value["kind"]) not in _MODELS
 
 
 def _document(written: Source, source: str) -> Located:
@@ -135,6 +135,6 @@ def _head(raw: Any) -> Iterator[Mistake]:
         if field not in raw:
             yield Mistake("RO115", field, f"{field} is missing")
     kind = raw.get("kind")
-    if "kind" in raw and kind not in _MODELS:
+    if "kind" in raw and str(kind) not in _MODELS:
         said = f"{kind} is not a kind that people write"
         yield Mistake("RO111", "kind", said, closest(str(kind), _MODELS))

@@ -20,6 +20,9 @@ Mark = tuple[int, int]
 _MERGE: Final = "tag:yaml.org,2002:merge"
 _MOST_VALUES: Final = 100_000
 """Aliases of aliases can make a short text endless."""
+_LONGEST: Final = 80
+_DEEPEST: Final = 100
+"""Nobody nests deeper; everything that reads a document recurses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,27 @@ class Source:
 
 
 class _Loader(yaml.SafeLoader):
-    """The safe loader without timestamps."""
+    """The safe loader without timestamps; it refuses what is nested too deeply, and puts together what JSON splits."""
+
+    depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.depth == _DEEPEST:
+            raise _too_deep(self.peek_event().start_mark)  # type: ignore[no-untyped-call]  # its stub has no types
+        self.depth += 1
+        try:
+            return super().compose_node(parent, index)
+        finally:
+            self.depth -= 1
+
+    def compose_scalar_node(self, anchor: dict[Any, yaml.Node]) -> yaml.ScalarNode:
+        node = super().compose_scalar_node(anchor)
+        try:
+            # JSON escapes a character beyond 16 bits as two halves, which YAML reads as two
+            node.value = node.value.encode("utf-16", "surrogatepass").decode("utf-16")
+        except UnicodeDecodeError:
+            raise yaml.MarkedYAMLError(problem="half a character", problem_mark=node.start_mark) from None
+        return node
 
 
 _Loader.yaml_implicit_resolvers = {
@@ -97,9 +120,15 @@ class _Reader:
 
     def _value(self, node: yaml.Node, path: Path, mark: Mark) -> Any:
         self._marks[path] = mark
+        return self._entered(node, path, mark)
+
+    def _entered(self, node: yaml.Node, path: Path, mark: Mark) -> Any:
+        """A node's value. Aliases may lead to the same node many times, but not out of itself."""
         self._count += 1
         if self._count > _MOST_VALUES:
             raise yaml.MarkedYAMLError(problem=f"more than {_MOST_VALUES} values", problem_mark=node.start_mark)
+        if len(self._open) == _DEEPEST:
+            raise _too_deep(node.start_mark)
         if id(node) in self._open:
             self._problems.append(Problem(mark, path, "an alias may not contain itself"))
             return None
@@ -143,7 +172,7 @@ class _Reader:
         merged: dict[str, Any] = {}
         for part in reversed(parts):
             if isinstance(part, yaml.MappingNode):
-                merged.update(self._mapping(part, path))
+                merged.update(self._entered(part, path, _mark(part)) or {})
             else:
                 self._problems.append(Problem(_mark(part), path, "<< takes a mapping"))
         return merged
@@ -152,16 +181,37 @@ class _Reader:
         self._scalars[path] = node.value
         try:
             value = self._loader.construct_object(node)
-        except (yaml.MarkedYAMLError, ValueError) as error:
-            said = error.problem if isinstance(error, yaml.MarkedYAMLError) else error
-            self._problems.append(Problem(mark, path, f"{node.value}: {said}"))
+        except yaml.MarkedYAMLError as error:
+            self._problems.append(Problem(mark, path, f"{excerpt(node.value)}: {error.problem}"))
             return None
-        if isinstance(value, float) and not math.isfinite(value):
-            self._problems.append(Problem(mark, path, f"{node.value} is not a number that JSON knows"))
+        except (ValueError, ArithmeticError, LookupError, AttributeError, TypeError):
+            # PyYAML's constructors take a text for granted that fits its tag: `!!int ""` is an IndexError
+            tag = str(node.tag).replace("tag:yaml.org,2002:", "!!")
+            self._problems.append(Problem(mark, path, f"{excerpt(node.value)} is not what its tag says: {tag}"))
+            return None
+        if isinstance(value, int | float) and not _fits(value):
+            self._problems.append(Problem(mark, path, f"{excerpt(node.value)} is not a number that JSON knows"))
             return None
         if value is None or isinstance(value, str | bool | int | float):
             return value
         return node.value
+
+
+def _fits(value: float) -> bool:
+    """Whether JSON has this number: its readers make floats of what is beyond their integers."""
+    try:
+        return math.isfinite(float(value))
+    except OverflowError:
+        return False
+
+
+def excerpt(text: str) -> str:
+    """A value as a message can hold it."""
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+
+
+def _too_deep(mark: yaml.Mark) -> yaml.MarkedYAMLError:
+    return yaml.MarkedYAMLError(problem=f"nested deeper than {_DEEPEST} levels", problem_mark=mark)
 
 
 def _mark(node: yaml.Node) -> Mark:
