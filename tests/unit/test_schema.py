@@ -86,6 +86,13 @@ def test_records_have_no_defaults_of_the_server() -> None:
     assert not any("default" in part for part in walk(schemas()["PlanRun"]))
 
 
+def test_the_api_server_does_not_judge_each_step_of_a_stored_program() -> None:
+    rules = [
+        part["x-kubernetes-validations"] for part in walk(schemas()["PlanRun"]) if "x-kubernetes-validations" in part
+    ]
+    assert rules == [[{"rule": "self == oldSelf", "message": "spec is immutable"}]]
+
+
 def test_what_undoes_a_step_may_be_anything() -> None:
     state = schemas()["PlanRun"]["properties"]["status"]["properties"]["state"]["properties"]
     undo = state["journal"]["items"]["properties"]["undo"]
