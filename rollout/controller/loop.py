@@ -18,6 +18,7 @@ from typing import Final
 from rollout.controller.affected import Affected, Key
 from rollout.controller.due import Due
 from rollout.controller.leader import Leader
+from rollout.controller.orphans import Orphans, RunKey
 from rollout.controller.plans import Plans
 from rollout.controller.stores import Stores
 from rollout.controller.telemetry import Telemetry
@@ -47,15 +48,19 @@ class Controller:
     wanted: Mapping[str, str] = field(default_factory=dict)
     """Labels that a plan must have to be ours."""
     due: Due[Key] = field(default_factory=Due)
+    orphans: Orphans = field(init=False)
     _affected: Affected = field(init=False)
     _turns: dict[Key, asyncio.Task[None]] = field(default_factory=dict)
+    _sweeps: dict[RunKey, asyncio.Task[None]] = field(default_factory=dict)
     _again: set[Key] = field(default_factory=set)
     _failures: dict[Key, int] = field(default_factory=dict)
     _led: bool = False
 
     def __post_init__(self) -> None:
         self._affected = Affected(self.stores, self.concerns)
+        self.orphans = Orphans(self.plans.world.cluster, self.leader.cluster, (DEPLOYMENT, *self.concerns))
         self.telemetry.watch(self.stores)
+        self.telemetry.ticked(self.clock.monotonic())  # it has had no time to tick yet
 
     async def follow(self, scope: Scope) -> None:
         """Take what one watch tells, until it is cancelled."""
@@ -71,6 +76,7 @@ class Controller:
                 log.debug("watch sees", extra={"kind": scope.kind.name})
         now = self.clock.monotonic()
         for obj in self.stores.take(scope, told):
+            self.orphans.notice(obj, now)
             for key in self._affected.keys(obj):
                 self.due.push(key, now)
 
@@ -90,6 +96,8 @@ class Controller:
                 self._again.add(key)
             else:
                 self._turns[key] = asyncio.create_task(self._turn(key))
+        for run in self.orphans.due.pop(self.clock.monotonic()):
+            self._sweeps[run] = asyncio.create_task(self._sweep(run))
 
     def _notice_lead(self) -> None:
         """Begin with everything when we have become the leader."""
@@ -126,6 +134,12 @@ class Controller:
         self.due.push(key, now if key in self._again else now + wake)
         self._again.discard(key)
 
+    async def _sweep(self, run: RunKey) -> None:
+        try:
+            await self.orphans.sweep(run, self.clock.monotonic())
+        finally:
+            self._sweeps.pop(run, None)
+
     async def _look(self, key: Key) -> float:
         store = self.stores.of(CANARY_PLAN, key[0])
         plan = store.get(Ref(CANARY_PLAN, *key)) if store else None
@@ -143,8 +157,8 @@ class Controller:
 
     async def settled(self) -> None:
         """Wait for the turns under way."""
-        while self._turns:
-            await asyncio.gather(*self._turns.values(), return_exceptions=True)
+        while self._turns or self._sweeps:
+            await asyncio.gather(*self._turns.values(), *self._sweeps.values(), return_exceptions=True)
 
     async def stop(self) -> None:
         """End in order: finish the turns under way, write what is only in memory, and let another lead.

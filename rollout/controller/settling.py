@@ -1,4 +1,4 @@
-"""Putting ended runs to rest: finalizer and lease gone, what a lost answer left behind swept, old runs discarded."""
+"""Putting ended runs to rest: finalizer and lease gone, old runs discarded."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rollout.controller.record import FINALIZER
 from rollout.controller.view import RunView
 from rollout.errors import NotFound
 from rollout.plan.base import RUN_LABEL, Json
-from rollout.plan.kinds import DEPLOYMENT, LEASE, PLAN_RUN, Kind, Ref, ref_of
+from rollout.plan.kinds import LEASE, PLAN_RUN, Ref, ref_of
 from rollout.ports.cluster import guard_of
 from rollout.ports.world import World
 
@@ -44,22 +44,3 @@ async def discard(world: World, found: Json) -> None:
     """Delete exactly this object."""
     with suppress(NotFound):
         await world.cluster.delete(ref_of(found), guard_of(found))
-
-
-async def sweep(world: World, live: World, namespace: str, run: str, kinds: Sequence[Kind]) -> bool:
-    """Delete what carries a run's label although the run has ended, or never was; whether there was anything.
-
-    A create whose answer was lost can outlive its run.  `live` asks the API server itself: what is missing in our
-    memory may only be new.
-    """
-    left = [obj for kind in (*kinds, DEPLOYMENT) for obj in await world.cluster.list(kind, namespace, {RUN_LABEL: run})]
-    left = [obj for obj in left if "deletionTimestamp" not in obj["metadata"]]
-    if not left:
-        return False
-    found = await live.cluster.get(Ref(PLAN_RUN, namespace, run))
-    if found is not None and (found.get("status") or {}).get("endedAt") is None:
-        return False
-    for obj in left:
-        with suppress(NotFound):
-            await world.cluster.delete(ref_of(obj), guard_of(obj), foreground=obj["kind"] == DEPLOYMENT.name)
-    return True

@@ -6,11 +6,15 @@ One process after the other, or several at once; each has its own memory, watche
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import random
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any, Final
 
 from rollout.adapters.memory.faults import Crash, Fault, FaultPlan, FaultyCluster
-from rollout.adapters.memory.watch import MemoryWatcher
+from rollout.adapters.memory.watch import PERFECT, MemoryWatcher, WatchPlan
 from rollout.controller.cached import CachedCluster
 from rollout.controller.leader import Leader
 from rollout.controller.loop import Controller
@@ -19,11 +23,13 @@ from rollout.controller.process import TICK, concerns, scopes
 from rollout.controller.stores import Stores
 from rollout.controller.telemetry import Telemetry
 from rollout.plan.base import Json
-from rollout.plan.kinds import CANARY_PLAN
+from rollout.plan.kinds import CANARY_PLAN, PLAN_DECISION, PLAN_RUN, Ref
 from rollout.plan.run import Phase
-from rollout.ports.cluster import Cluster
 from rollout.ports.world import World
+from tests.kit.link import Ear, Link
 from tests.kit.sim import ROUTERS, STRATEGIES, Sim
+
+_CRASHES: Final = (Fault.CRASH_BEFORE, Fault.CRASH_AFTER)
 
 
 @dataclass
@@ -32,9 +38,10 @@ class Process:
 
     sim: Sim
     identity: str
-    cluster: Cluster
-    stopped: bool = False
-    """As after SIGSTOP: it does nothing, and time goes on."""
+    faulty: FaultyCluster
+    seen: WatchPlan = PERFECT
+    """What is wrong with its watches."""
+    link: Link = field(init=False)
     dead: bool = False
     controller: Controller = field(init=False)
     watcher: MemoryWatcher = field(init=False)
@@ -44,48 +51,69 @@ class Process:
     def __post_init__(self) -> None:
         memory = self.sim.memory
         clock = memory.clock
-        self.watcher = MemoryWatcher(memory.cluster)
-        leader = Leader(self.cluster, clock, self.identity)
+        self.link = Link(self.faulty, clock, lambda: memory.objects.revision)
+        self.watcher = MemoryWatcher(memory.cluster, clock, self.seen)
+        luck = random.Random(f"{self.sim.seed} {self.identity}")
+        leader = Leader(self.link, clock, self.identity, _random=luck)
         stores = Stores(scopes(ROUTERS, ()), concerns(ROUTERS))
-        cached = CachedCluster(self.cluster, stores, clock, leader.fence)
+        cached = CachedCluster(self.link, stores, clock, leader.fence)
         world = World(cached, memory.metrics, clock, ROUTERS, STRATEGIES, self.identity)
-        self.controller = Controller(clock, self.watcher, stores, concerns(ROUTERS), Plans(world), leader, Telemetry())
+        ear = Ear(self.watcher, self.link.running)
+        self.controller = Controller(clock, ear, stores, concerns(ROUTERS), Plans(world), leader, Telemetry())
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it stands still, as after SIGSTOP."""
+        return not self.link.running.is_set()
 
     def start(self) -> None:
         """Begin to watch."""
         self._tasks = [asyncio.create_task(self.controller.follow(s)) for s in self.controller.stores.scopes]
 
     async def step(self) -> None:
-        """One tick, with everything that comes of it.
-
-        Raises:
-            Crash: the process dies here.
-        """
+        """One tick, with everything that comes of it; or as much of it as comes before the process freezes."""
         if self.stopped or self.dead:
             return
+        turn, frozen = asyncio.create_task(self._tick()), asyncio.create_task(self.link.frozen.wait())
+        await asyncio.wait([turn, frozen], return_when=asyncio.FIRST_COMPLETED)
+        frozen.cancel()
+        if not turn.done():
+            self._tasks.append(turn)
+        elif isinstance(turn.exception(), Crash) or self._crashed():  # there, or in a turn that is a task of its own
+            await self.kill()
+        else:
+            turn.result()
+
+    async def _tick(self) -> None:
         now = self.controller.clock.monotonic()
-        try:
-            if now >= self._next_campaign:
-                self._next_campaign = now + await self.controller.leader.campaign()
-            await _breathe()
-            self.controller.tick()
-            await self.controller.settled()
-            await _breathe()
-        except Crash:
-            await self.kill()
-        if self._crashed():  # in a turn, which is a task of its own
-            await self.kill()
+        if now >= self._next_campaign:
+            self._next_campaign = now + await self.controller.leader.campaign()
+        await _breathe()
+        self.controller.tick()
+        await self.controller.settled()
+        await _breathe()
 
     def _crashed(self) -> bool:
-        met = self.cluster.met if isinstance(self.cluster, FaultyCluster) else ()
-        return any(fault in (Fault.CRASH_BEFORE, Fault.CRASH_AFTER) for _, fault, _ in met)
+        return any(fault in _CRASHES for _, fault, _ in self.faulty.met)
+
+    async def wake(self) -> None:
+        """SIGCONT: the write that was under way is sent, and a tick comes before the next election."""
+        self._next_campaign = self.controller.clock.monotonic() + TICK
+        self.link.thaw()
+        await _breathe()
+
+    async def stop(self) -> None:
+        """SIGTERM: end in order."""
+        await self.controller.stop()
+        await self.kill()
 
     async def kill(self) -> None:
         """kill -9."""
         self.dead = True
-        for task in self._tasks:
+        tasks = [*self._tasks, *self.controller._turns.values()]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _breathe() -> None:
@@ -102,15 +130,23 @@ class Controlled:
     processes: list[Process] = field(default_factory=list)
     restart: bool = True
     """Whether a process that dies is followed by another, as in a Deployment."""
+    born: dict[str, str] = field(default_factory=dict)
+    """Every run that there ever was: its UID, and the digest of what it tries."""
+    broken: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.sim.memory.objects.watchers.append(self._watch)
 
     def spawn(
-        self, identity: str = "controller-1", faults: FaultPlan | None = None, foreign: Callable[[], None] | None = None
+        self,
+        identity: str = "",
+        faults: FaultPlan | None = None,
+        foreign: Callable[[], None] = lambda: None,
+        seen: WatchPlan = PERFECT,
     ) -> Process:
-        """A new process; with faults of its own."""
-        cluster: Cluster = self.sim.memory.cluster
-        if faults is not None:
-            cluster = FaultyCluster(cluster, faults, foreign or (lambda: None))
-        process = Process(self.sim, identity, cluster)
+        """A new process; with faults and watches of its own."""
+        cluster = FaultyCluster(self.sim.memory.cluster, faults or FaultPlan(), foreign)
+        process = Process(self.sim, identity or f"controller-{len(self.processes) + 1}", cluster, seen)
         process.start()
         self.processes.append(process)
         return process
@@ -128,7 +164,7 @@ class Controlled:
             for process in self.processes:
                 await process.step()
             if self.restart and all(process.dead for process in self.processes):
-                self.spawn(f"controller-{len(self.processes) + 1}")
+                self.spawn()
             await clock.sleep(TICK)
 
     async def passed(self, seconds: float) -> None:
@@ -144,13 +180,39 @@ class Controlled:
         """A new image comes from Git."""
         self.sim.memory.set_image("web", image)
 
+    def order(self, verb: str, name: str = "", **more: object) -> Json:
+        """`kubectl create` of an order for the newest run."""
+        run = self.sim.latest()
+        assert run is not None
+        spec = {"plan": "web", "run": run["metadata"]["name"], "runUid": run["metadata"]["uid"], "by": "ana"}
+        obj = {
+            "apiVersion": PLAN_DECISION.api_version,
+            "kind": PLAN_DECISION.name,
+            "metadata": {"name": name or f"{verb}-{self.sim.memory.objects.births}", "namespace": "shop"},
+            "spec": spec | {"verb": verb} | more,
+        }
+        return self.sim.memory.apply(obj)
+
     def plan(self) -> Json:
-        """The plan as it is stored."""
-        return self.sim.memory.get(CANARY_PLAN, "web")
+        """The plan as it is stored; empty when there is none."""
+        return self.sim.memory.get(CANARY_PLAN, "web") if self.sim.memory.exists(CANARY_PLAN, "web") else {}
 
     def phase(self) -> str:
         """The phase that the plan's status shows."""
         return str((self.plan().get("status") or {}).get("phase", ""))
+
+    def run_phase(self) -> str:
+        """The phase of the newest run; empty when there is none."""
+        return str((self.sim.latest() or {}).get("status", {}).get("phase", ""))
+
+    def runs(self) -> list[Json]:
+        """The stored runs."""
+        return [obj for ref, obj in self.sim.memory.objects if ref.kind == PLAN_RUN]
+
+    def notes(self) -> list[str]:
+        """The story of the newest run, each line with its reason."""
+        state = ((self.sim.latest() or {}).get("status") or {}).get("state", {})
+        return [f"{note['reason']}: {note['message']}" for note in state.get("notes", [])]
 
     def ended(self, phase: Phase) -> Callable[[], bool]:
         """Whether the plan shows this end, and the run's finalizer is gone."""
@@ -158,13 +220,40 @@ class Controlled:
             self.phase() == phase and not (self.sim.latest() or {"metadata": {}})["metadata"].get("finalizers")
         )
 
+    def wrong(self, *, promoted: bool | None = None) -> list[str]:
+        """What is broken, now that everything should be at rest: the shop's invariants and those of many hands."""
+        twice = [digest for digest, count in Counter(self.born.values()).items() if count > 1]
+        again = [f"revision {digest} was tried twice" for digest in twice]
+        return [*self.broken, *again, *self.sim.at_rest(promoted=promoted)]
+
+    def _watch(self, ref: Ref) -> None:
+        """After every write: a plan has one run at a time."""
+        found = self.sim.memory.objects.get(ref) if ref.kind == PLAN_RUN else None
+        if found is None:
+            return
+        self.born.setdefault(found["metadata"]["uid"], found["spec"]["revision"].get("digest", ""))
+        going = [run for run in self.runs() if not (run.get("status") or {}).get("endedAt")]
+        if len(going) > 1:
+            self.broken.append(f"runs at the same time: {[run['metadata']['name'] for run in going]}")
+
     def story(self) -> str:
         """For failures: how far it got."""
-        run = self.sim.latest()
-        notes = ((run or {}).get("status") or {}).get("state", {}).get("notes", [])
-        return f"plan {self.plan().get('status')}, run notes {[n['message'] for n in notes][-5:]}"
+        return f"plan {self.plan().get('status')}, run {self.notes()[-5:]}"
 
     async def close(self) -> None:
         """End all processes."""
         for process in self.processes:
             await process.kill()
+
+
+@asynccontextmanager
+async def shop(faults: FaultPlan | None = None, *, seen: WatchPlan = PERFECT, **spec: Any) -> AsyncIterator[Controlled]:
+    """A shop with an idle plan and one controller; `spec` are the fields of `Sim`."""
+    world = Controlled(Sim(**spec))
+    world.commit()
+    world.spawn(faults=faults, seen=seen)
+    await world.until(lambda: world.phase() == "Idle")
+    try:
+        yield world
+    finally:
+        await world.close()
