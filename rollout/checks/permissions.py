@@ -129,7 +129,7 @@ _WRITTEN: Final = frozenset({VIRTUAL_SERVICE, DESTINATION_RULE})
 
 async def record(subject: Subject) -> Sequence[Finding]:
     """The rights that every plan needs."""
-    return await _missing(subject, RECORD)
+    return await _missing(subject, (*ENGINE, *UNATTENDED) if subject.unattended else RECORD)
 
 
 async def workload(subject: Subject) -> Sequence[Finding]:

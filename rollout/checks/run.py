@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
@@ -32,15 +33,17 @@ CHECKERS: Final[tuple[Checker, ...]] = tuple(
 )
 
 
-async def preflight(world: World, plan: Json, templates: Mapping[str, TemplateSpec] = _NONE) -> list[Finding]:
+async def preflight(
+    world: World, plan: Json, templates: Mapping[str, TemplateSpec] = _NONE, *, unattended: bool = False
+) -> list[Finding]:
     """Everything that speaks against starting a plan; errors stop a start.
 
-    `templates` are those that are not stored yet.
+    `templates` are those that are not stored yet; `unattended`: a controller starts it, which has fewer rights.
 
     Raises:
         InvalidInput: the plan cannot be read or compiled.
     """
-    subject = await read(world, plan, templates)
+    subject = replace(await read(world, plan, templates), unattended=unattended)
     results = await _in_order((it for it in CHECKERS if it.category != "cluster"), subject)
     return [finding for result in results for finding in result.findings]
 

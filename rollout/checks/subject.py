@@ -38,6 +38,8 @@ class Subject:
     deployment: Json | None = None
     replica_sets: Sequence[Json] = ()
     hold_mode: HoldMode = "paused"
+    unattended: bool = False
+    """A controller asks, not a person: plans and orders are stored by others, and it leads by a lease of its own."""
 
     @property
     def stable(self) -> Json | None:

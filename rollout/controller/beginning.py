@@ -121,7 +121,8 @@ class Beginning:
 
     async def _start(self, plan: Json, parsed: CanaryPlan, runs: Sequence[Json], last: Last | None) -> float:
         """Check, and create the run; what forbids it is told, and looked at again later."""
-        errors = [f for f in await checks.preflight(self.world, plan) if f.level is Level.ERROR]
+        found = await checks.preflight(self.world, plan, unattended=True)
+        errors = [f for f in found if f.level is Level.ERROR]
         if errors:
             text = "; ".join(f"{f.code} {f.message}" + (f" ({f.fix})" if f.fix else "") for f in errors[:3])
             await self._tell(plan, "Invalid", Reason.PREFLIGHT_FAILED, text, runs)

@@ -15,7 +15,17 @@ from rollout.checks.permissions import RUN_STATUS
 from rollout.cli import demo
 from rollout.plan.base import Json
 from rollout.plan.finding import Finding, Level
-from rollout.plan.kinds import DEPLOYMENT, HPA, PLAN_RUN, PVC, VIRTUAL_SERVICE, Kind
+from rollout.plan.kinds import (
+    CANARY_PLAN,
+    DEPLOYMENT,
+    HPA,
+    LEASE,
+    PLAN_DECISION,
+    PLAN_RUN,
+    PVC,
+    VIRTUAL_SERVICE,
+    Kind,
+)
 from rollout.ports.world import World
 
 
@@ -242,6 +252,15 @@ async def test_missing_rights_are_named(shop: Simulation, verb: str, kind: Kind)
     assert finding.level is Level.ERROR
     assert verb in finding.message
     assert kind.plural.partition("/")[0] in finding.message
+
+
+async def test_a_controller_is_not_asked_for_the_rights_of_a_person(shop: Simulation) -> None:
+    for verb, kind in (("create", CANARY_PLAN), ("create", PLAN_DECISION), ("create", LEASE), ("patch", LEASE)):
+        shop.cluster.deny(verb, kind)
+    assert "RO204" not in {it.code for it in await preflight(world_of(shop), plan(), unattended=True)}
+    shop.cluster.deny("delete", LEASE)
+    findings = {it.code: it for it in await preflight(world_of(shop), plan(), unattended=True)}
+    assert "may not delete leases" in findings["RO204"].message
 
 
 async def test_a_person_of_one_namespace_can_split_there_and_is_told_what_stays_unseen(shop: Simulation) -> None:
