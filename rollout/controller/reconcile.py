@@ -16,14 +16,18 @@ from rollout.controller.record import Record, load
 from rollout.controller.report import report
 from rollout.controller.view import RunView
 from rollout.decide.engine import decide
+from rollout.decide.gates import due
 from rollout.decide.reason import Reason
+from rollout.decide.seen import Seen
 from rollout.decide.turn import Decision, block
 from rollout.errors import Retry, Terminal
 from rollout.observe.observer import Observation, observe
 from rollout.plan.kinds import Ref
-from rollout.plan.run import State
+from rollout.plan.run import RunSpec, State
 from rollout.ports.world import World
 
+AT_ONCE: Final = 10
+"""So many thoughts about one observation, at most."""
 REFUSED_AGAIN: Final = 5.0
 """Seconds until what was refused is tried again."""
 
@@ -63,7 +67,7 @@ class Reconciler:
         seen, wake = None, REFUSED_AGAIN
         try:
             seen = await observe(world, ref, record.uid, record.spec, before, now)
-            decision = decide(record.spec, before, seen.seen, now)
+            decision = _decide(record.spec, before, seen.seen, now)
             wake = await self._do(record, decision, seen)
         except Retry:
             await report(world, record)
@@ -93,6 +97,23 @@ class Reconciler:
         else:
             await record.keep(state)
         return decision.wake
+
+
+def _decide(spec: RunSpec, state: State, seen: Seen, now: float) -> Decision:
+    """Decide until something is to be done or waited for: what was seen does not change by thinking about it.
+
+    A gate that has become due meanwhile must be asked first.
+    """
+    decision = decide(spec, state, seen, now)
+    for _ in range(AT_ONCE):
+        if decision.actions or decision.wake > 0 or decision.state.phase.ended or decision.state == state:
+            break
+        state = decision.state
+        if state.step < len(spec.program.steps):
+            if any(gate.name not in seen.samples for gate in due(spec.program.steps[state.step], state, now)):
+                break
+        decision = decide(spec, state, seen, now)
+    return decision
 
 
 def _refused(state: State, error: Terminal, now: float) -> State:

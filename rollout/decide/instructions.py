@@ -90,7 +90,7 @@ def route(run: RunSpec, state: State, weight: float, seen: Seen, now: float) -> 
                 state = note(state, now, Reason.STABLE_BELOW_FLOOR, text, warning=True)
         state = replace(unblock(state, now), weight=weight, settled=now + run.program.settings.settle)
         state = note(state, now, Reason.WEIGHT_SET, f"{weight:g} % of the requests to the candidate")
-        return Decision(state, (Steer(weight),), MOMENT)
+        return Decision(state, (Steer(weight),))
     return in_place(run, state, seen, now) or _settling(state, now)
 
 
