@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from rollout.controller.stores import Stores
 from rollout.plan.base import HOLD_LABEL, RUN_LABEL, Json
@@ -23,6 +24,8 @@ from rollout.ports.router import Concerns
 
 Key = tuple[str, str]
 """Namespace and name of a plan."""
+_ANY: Final = "*"
+"""In place of a Service: a plan that shifts traffic between other hosts is looked at with every route."""
 
 
 @dataclass(slots=True)
@@ -55,12 +58,16 @@ class Affected:
             return {key for key in self._aims if key[0] == namespace}
         if kind in self.concerns:
             services = self.concerns[kind](obj)
-            if services is not None:
-                return {key for service in services for key in self._by_service.get(service, ())}
+            if services is None:  # a wildcard: it may hide the routes of any namespace
+                return set(self._aims)
+            return {key for service in (*services, _ANY) for key in self._by_service.get(service, ())}
         return {key for key in self._aims if namespace in ("", key[0])}
 
     def _plan(self, plan: Json) -> set[Key]:
-        """The plan itself, and those with the same target: one of them may have to wait for the other."""
+        """The plan itself, and those with the same target: one of them may have to wait for the other.
+
+        To be simple, all traffic-only plans of a namespace count as having one target.
+        """
         key = (plan["metadata"]["namespace"], plan["metadata"]["name"])
         rivals: set[Key] = set()
         if key in self._aims:
@@ -68,19 +75,18 @@ class Affected:
             self._by_target[target].discard(key)
             self._by_service[service].discard(key)
             rivals |= self._by_target[target]
-        if self._stored(plan):
-            spec = plan["spec"]
-            target = (key[0], (spec.get("target") or {}).get("name", ""))
-            service = f"{spec.get('service') or target[1]}.{key[0]}"
+        stored = self._stored(plan)
+        if stored is not None:
+            target, service = _aim(stored)
             self._aims[key] = (target, service)
             self._by_target[target].add(key)
             self._by_service[service].add(key)
-            rivals |= self._by_target[target] if target[1] else self._by_service[service]
+            rivals |= self._by_target[target]
         return {key, *rivals}
 
-    def _stored(self, plan: Json) -> bool:
+    def _stored(self, plan: Json) -> Json | None:
         store = self.stores.of(CANARY_PLAN, plan["metadata"]["namespace"])
-        return store is not None and store.get(_ref(plan)) is not None
+        return store.get(_ref(plan)) if store else None
 
     def _of_run(self, namespace: str, run: str) -> set[Key]:
         store = self.stores.of(PLAN_RUN, namespace)
@@ -90,3 +96,13 @@ class Affected:
 
 def _ref(plan: Json) -> Ref:
     return Ref(CANARY_PLAN, plan["metadata"]["namespace"], plan["metadata"]["name"])
+
+
+def _aim(plan: Json) -> tuple[Key, str]:
+    """The target of a plan, nameless for a traffic-only one; and the Service that its routes go to."""
+    spec, namespace = plan["spec"], plan["metadata"]["namespace"]
+    traffic = spec.get("traffic") or {}
+    if any((traffic.get(side) or {}).get("host") for side in ("stable", "candidate")):
+        return (namespace, ""), _ANY
+    name = (spec.get("target") or {}).get("name", "")
+    return (namespace, name), f"{spec.get('service') or name}.{namespace}"
