@@ -7,6 +7,7 @@ into the store at once: the next turn sees what the last one did, although the w
 from __future__ import annotations
 
 import builtins
+import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final
 
@@ -75,7 +76,7 @@ class CachedCluster:
     async def allowed(self, verb: str, kind: Kind, namespace: str) -> bool:
         """See `ports.cluster.Cluster.allowed`. Asked once in five minutes."""
         key, now = (verb, kind, namespace), self._clock.monotonic()
-        at, known = self._rights.get(key, (now - BELIEVED, False))
+        at, known = self._rights.get(key, (-math.inf, False))
         if now - at < BELIEVED:
             return known
         allowed = await self.inner.allowed(verb, kind, namespace)

@@ -1,0 +1,158 @@
+"""The cluster as the controller has it: reads from memory where it knows, writes through the fence."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from rollout.adapters.memory.clock import VirtualClock
+from rollout.adapters.memory.faults import FaultPlan, FaultyCluster
+from rollout.adapters.memory.store import MemoryCluster
+from rollout.adapters.memory.watch import MemoryWatcher
+from rollout.controller.cached import BELIEVED, CachedCluster
+from rollout.controller.leader import NotLeading
+from rollout.controller.stores import Stores
+from rollout.errors import Unsupported
+from rollout.plan.base import RUN_LABEL, Json
+from rollout.plan.kinds import CONFIGMAP, DESTINATION_RULE, LEASE, PLAN_RUN, VIRTUAL_SERVICE, Kind, Ref
+from rollout.ports.cluster import guard_of
+from rollout.ports.watch import Scope
+
+SCOPES = (Scope(CONFIGMAP, "shop"), Scope(LEASE, "", RUN_LABEL), Scope(VIRTUAL_SERVICE), Scope(DESTINATION_RULE))
+ONE = Ref(CONFIGMAP, "shop", "one")
+
+
+def thing(kind: Kind, name: str = "one", namespace: str = "shop", **labels: str) -> Json:
+    meta = {"name": name, "namespace": namespace, "labels": {RUN_LABEL: "r"} if labels else {}}
+    return {"apiVersion": kind.api_version, "kind": kind.name, "metadata": meta, "spec": {}}
+
+
+class Bench:
+    """A cached cluster around one that counts."""
+
+    def __init__(self) -> None:
+        self.clock = VirtualClock(start=0.1)
+        self.memory = MemoryCluster(self.clock.now, unserved=[DESTINATION_RULE])
+        self.inner = FaultyCluster(self.memory, FaultPlan())
+        self.stores = Stores(SCOPES, {})
+        self.open = True
+        self.cached = CachedCluster(self.inner, self.stores, self.clock, self._fence)
+
+    def _fence(self) -> None:
+        if not self.open:
+            raise NotLeading("no")
+
+    async def see(self, *scopes: Scope) -> None:
+        """The first lists come."""
+        for scope in scopes or SCOPES:
+            watch = MemoryWatcher(self.memory).watch(scope)
+            self.stores.take(scope, await anext(watch))
+            await watch.aclose()
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+async def test_known_kinds_are_read_from_memory_and_unknown_ones_are_asked_for(bench: Bench) -> None:
+    await bench.memory.create(thing(CONFIGMAP))
+    assert await bench.cached.get(ONE) is not None
+    assert len(await bench.cached.list(CONFIGMAP, "shop")) == 1
+    assert bench.inner.reads == 2, "nothing was known yet"
+    await bench.see()
+    assert await bench.cached.get(ONE) is not None
+    assert await bench.cached.get(Ref(CONFIGMAP, "shop", "no")) is None
+    assert len(await bench.cached.list(CONFIGMAP, "shop")) == 1
+    assert bench.inner.reads == 2, "now all of it is"
+
+
+async def test_what_no_scope_covers_is_asked_for(bench: Bench) -> None:
+    await bench.see()
+    await bench.cached.get(Ref(PLAN_RUN, "shop", "x"))
+    await bench.cached.get(Ref(CONFIGMAP, "front", "one"))
+    await bench.cached.list(CONFIGMAP, "front")
+    assert bench.inner.reads == 3
+
+
+async def test_a_labelled_scope_answers_only_for_that_label(bench: Bench) -> None:
+    await bench.memory.create(thing(LEASE))
+    await bench.memory.create(thing(LEASE, "two", run="r"))
+    await bench.see()
+    assert [o["metadata"]["name"] for o in await bench.cached.list(LEASE, "shop", {RUN_LABEL: "r"})] == ["two"]
+    assert bench.inner.reads == 0
+    assert len(await bench.cached.list(LEASE, "shop")) == 2
+    assert await bench.cached.get(Ref(LEASE, "shop", "one")) is not None
+    assert bench.inner.reads == 2
+
+
+async def test_a_kind_that_is_not_served_is_said_so_without_a_request(bench: Bench) -> None:
+    await bench.see()
+    with pytest.raises(Unsupported) as caught:
+        await bench.cached.list(DESTINATION_RULE)
+    assert "install" in caught.value.hint
+    assert not await bench.cached.serves(DESTINATION_RULE)
+    assert await bench.cached.serves(VIRTUAL_SERVICE)
+    assert await bench.cached.get(Ref(DESTINATION_RULE, "shop", "x")) is None
+    assert bench.inner.reads == 0
+
+
+async def test_the_next_read_sees_our_write_although_no_watch_has_told_of_it(bench: Bench) -> None:
+    await bench.see()
+    made = await bench.cached.create(thing(CONFIGMAP))
+    assert await bench.cached.get(ONE) == made
+    ops = [{"op": "add", "path": "/data", "value": {"a": "b"}}]
+    changed = await bench.cached.patch(ONE, ops, guard_of(made))
+    assert await bench.cached.get(ONE) == changed
+    run = await bench.cached.create(thing(VIRTUAL_SERVICE, "vs"))
+    assert await bench.cached.list(VIRTUAL_SERVICE) == [run]
+    assert bench.inner.reads == 0
+
+
+async def test_a_dry_run_is_not_believed_to_have_happened(bench: Bench) -> None:
+    await bench.see()
+    await bench.cached.create(thing(CONFIGMAP), dry_run=True)
+    assert await bench.cached.get(ONE) is None
+    made = await bench.cached.create(thing(CONFIGMAP))
+    ops = [{"op": "add", "path": "/data", "value": {"a": "b"}}]
+    await bench.cached.patch(ONE, ops, guard_of(made), dry_run=True)
+    assert await bench.cached.get(ONE) == made
+
+
+Write = Callable[[CachedCluster, Json], Awaitable[object]]
+WRITES: dict[str, Write] = {
+    "create": lambda cached, made: cached.create(thing(CONFIGMAP, "two")),
+    "patch": lambda cached, made: cached.patch(ONE, [], guard_of(made)),
+    "put_status": lambda cached, made: cached.put_status(ONE, {}, guard_of(made)),
+    "delete": lambda cached, made: cached.delete(ONE, guard_of(made)),
+}
+
+
+@pytest.mark.parametrize("verb", WRITES)
+async def test_no_write_passes_a_closed_fence(bench: Bench, verb: str) -> None:
+    made = await bench.cached.create(thing(CONFIGMAP))
+    before, revision = bench.inner.writes, bench.memory.objects.revision
+    bench.open = False
+    with pytest.raises(NotLeading):
+        await WRITES[verb](bench.cached, made)
+    assert (bench.inner.writes, bench.memory.objects.revision) == (before, revision)
+    assert await bench.cached.get(ONE) is not None, "reading is always allowed"
+
+
+async def test_rights_are_believed_for_five_minutes(bench: Bench) -> None:
+    """Also on a machine that has just booted: its monotonic time is small."""
+    assert await bench.cached.allowed("patch", CONFIGMAP, "shop")
+    bench.memory.deny("patch", CONFIGMAP)
+    bench.clock.run(BELIEVED - 1)
+    assert await bench.cached.allowed("patch", CONFIGMAP, "shop")
+    assert not await bench.cached.allowed("patch", CONFIGMAP, "front"), "another question"
+    bench.clock.run(1)
+    assert not await bench.cached.allowed("patch", CONFIGMAP, "shop")
+    bench.memory.permit("patch", CONFIGMAP)
+    assert not await bench.cached.allowed("patch", CONFIGMAP, "shop")
+
+
+async def test_the_rest_is_the_inner_clusters(bench: Bench) -> None:
+    assert await bench.cached.version() == await bench.memory.version()
+    assert await bench.cached.serves(PLAN_RUN)
