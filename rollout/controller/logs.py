@@ -30,7 +30,11 @@ class JsonLines(logging.Formatter):
         }
         if record.exc_info:
             line["error"] = self.formatException(record.exc_info)
-        return orjson.dumps(line, default=str).decode()
+        try:
+            return orjson.dumps(line, default=str).decode()
+        except TypeError:  # a broken character, a key that is no text: better as mere text than not at all
+            plain = {key: str(value).encode(errors="backslashreplace").decode() for key, value in line.items()}
+            return orjson.dumps(plain).decode()
 
 
 def to_stderr(level: int = logging.INFO) -> None:
