@@ -48,6 +48,7 @@ async def serving(controller: Controller, port: int) -> AsyncIterator[int]:
     try:
         site = web.TCPSite(runner, port=port)
         await site.start()
-        yield int(runner.addresses[0][1])
+        # a chosen port differs by address family: tell that of IPv4, whose addresses are the shorter ones
+        yield int(min(runner.addresses, key=len)[1])
     finally:
         await runner.cleanup()
