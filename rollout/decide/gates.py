@@ -52,15 +52,17 @@ def look(gate: Gate, before: GateState, sample: Sample, now: float, *, judged: b
 def _count(gate: CountGate, before: GateState, sample: Sample, now: float, *, judged: bool) -> GateState:
     """Add the deltas of the raw counters; judge once there are enough requests.
 
-    A pod that was not seen before was born in this run and counts from zero; a counter that fell was reset by a
-    restart and counts from zero as well (research: new series, counter reset).
+    A pod that was not seen before was born in this run and counts from zero; one whose counters fell, or whose bad
+    requests grew by more than all of them did, has restarted and counts from zero as well (research: new series,
+    counter reset).
     """
     total, bad = before.total, before.bad
     for pod, (requests, failed) in sample.pods.items():
         seen_requests, seen_bad = before.cursor.get(pod, (0.0, 0.0))
-        reset = requests < seen_requests
-        total += requests if reset else requests - seen_requests
-        bad += failed if reset or failed < seen_bad else failed - seen_bad
+        more, worse = requests - seen_requests, failed - seen_bad
+        reset = not 0 <= worse <= more
+        total += requests if reset else more
+        bad += failed if reset else worse
     fresh = total - before.total
     after = replace(
         before,
@@ -107,11 +109,9 @@ def _dataless(gate: Gate, sample: Sample, now: float) -> Look:
 
 
 def _remember(gate: Gate, state: GateState, seen: Look) -> GateState:
-    """Keep what `failures of over` needs; of several looks without a verdict only the last one."""
-    looks = state.looks
-    if looks and seen.verdict not in ("pass", "fail") and looks[-1].verdict == seen.verdict:
-        looks = looks[:-1]
-    return replace(state, looks=(*looks, seen)[-(gate.over + 2) :])
+    """Keep what `failures of over` needs; of looks without a verdict only the newest: they must crowd out nothing."""
+    judged = [x for x in (*state.looks, seen) if x.verdict in ("pass", "fail")][-gate.over :]
+    return replace(state, looks=(*judged, seen) if seen.verdict not in ("pass", "fail") else tuple(judged))
 
 
 def failure(gates: Iterable[Gate], states: Mapping[str, GateState]) -> GateFailure | None:
