@@ -140,8 +140,8 @@ class _Pod:
 def _by_pod(labels: MetricLabels, answer: Iterable[Series]) -> dict[Workload, dict[str, _Pod]]:
     pods: dict[Workload, dict[str, _Pod]] = defaultdict(lambda: defaultdict(_Pod))
     for series in answer:
-        if math.isnan(series.value):
-            continue
+        if not 0 <= series.value < math.inf:
+            continue  # no counter has such a value: NaN, an infinity, less than nothing
         pod = pods[_workload(labels, series)][series.labels.get(labels.pod, "")]
         if (le := series.labels.get("le")) is not None:
             pod.buckets[le] = series.value
@@ -151,9 +151,11 @@ def _by_pod(labels: MetricLabels, answer: Iterable[Series]) -> dict[Workload, di
 
 
 def _success(ask: CountAsk, pods: Mapping[str, _Pod], stale_after: float) -> Reading:
-    # no series of errors means no errors, as long as there are requests
+    # no series of errors means no errors, as long as there are requests; the two may come from two replicas
     counts = {
-        name: (pod.parts["total"], pod.parts.get("bad", 0.0)) for name, pod in pods.items() if "total" in pod.parts
+        name: (total, min(pod.parts.get("bad", 0.0), total))
+        for name, pod in pods.items()
+        if (total := pod.parts.get("total")) is not None
     }
     return _counted(ask, pods, counts, stale_after)
 

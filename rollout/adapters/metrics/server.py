@@ -119,7 +119,7 @@ class Server:
             raise QueryError(f"{self.shown}: {self._silence(error)}") from None
         except QueryError as error:
             raise QueryError(f"{self.shown}: {error}") from None
-        except (KeyError, TypeError, ValueError):
+        except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
             raise QueryError(f"{self.shown}: the server answers, but not as Prometheus does") from None
         return _samples(result)
 
@@ -171,7 +171,7 @@ def _inspect(response: requests.Response, *_: object, **__: object) -> None:
         return
     try:
         body = response.json()
-    except requests.JSONDecodeError:
+    except (ValueError, RecursionError):
         body = None
     if not isinstance(body, dict):
         body = {}
@@ -196,6 +196,17 @@ def _samples(result: Any) -> list[Series]:
             return [Series({}, float(result[1]))]
         if any("value" not in series for series in result):
             raise QueryError("the query yields a range or a histogram, not a number")
-        return [Series(series["metric"], float(series["value"][1])) for series in result]
-    except (KeyError, IndexError, TypeError, ValueError):
+        return [Series(_labels(series["metric"]), float(series["value"][1])) for series in result]
+    except (KeyError, IndexError, TypeError, ValueError, OverflowError):
         raise QueryError("the query yields no number") from None
+
+
+def _labels(metric: Any) -> dict[str, str]:
+    """Names and values of a series' labels.
+
+    Raises:
+        TypeError: they are not all texts.
+    """
+    if not isinstance(metric, dict) or not all(isinstance(value, str) for value in metric.values()):
+        raise TypeError("labels are texts")
+    return metric
