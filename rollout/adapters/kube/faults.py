@@ -33,8 +33,11 @@ READS: Final = frozenset({"get", "list", "review", "watch"})
 LONGEST: Final = 400
 """Characters of the server's own words that we repeat."""
 
-# an object quoted inside a message: it may hold environment variables, and it is too long to be read
-_QUOTED_OBJECT: Final = re.compile(r'Invalid value: "\{.*\}": ', re.DOTALL)
+# an object inside a message, as JSON, in quotes, or as Go prints it: it may hold environment variables, and it is too
+# long to be read; when it was cut off, nobody knows where it ends
+_QUOTED: Final = r'Invalid value: (?:"[\[{]|&?[\w.]*[\[{]).*'
+_QUOTED_OBJECT: Final = re.compile(rf'{_QUOTED}[\]}}]"?: |{_QUOTED}', re.DOTALL)
+_SECONDS: Final = re.compile("[0-9]{1,6}")
 _AUTH_HINT: Final = "log in to the cluster again, or name another kubeconfig context"
 
 
@@ -160,7 +163,7 @@ def _refusal(intent: Intent, answer: Answer) -> RolloutError:
         case 429 | 503:
             # RFC 9110 also allows a date there, which the API server never sends
             asked = answer.headers.get("Retry-After", "")
-            return Busy(cannot, after=float(asked)) if asked.isdigit() else Unavailable(cannot)
+            return Busy(cannot, after=float(asked)) if _SECONDS.fullmatch(asked) else Unavailable(cannot)
         case code if code >= 500:
             return _server_error(intent, cannot, words)
         case _:
@@ -182,19 +185,21 @@ class _Status:
     reason: str
     names: bool
     """It says which object or kind it is about."""
-    causes: tuple[Mapping[str, Any], ...]
+    causes: tuple[Any, ...]
 
     @classmethod
     def of(cls, answer: Answer) -> _Status:
         body = answer.json()
         if not isinstance(body, dict) or body.get("kind") != "Status":
             return cls(is_status=False, reason="", names=False, causes=())
-        details = body.get("details") or {}
+        details = body.get("details")
+        details = details if isinstance(details, dict) else {}
+        causes = details.get("causes")
         return cls(
             is_status=True,
-            reason=body.get("reason", ""),
+            reason=str(body.get("reason", "")),
             names=bool(details.get("name")),
-            causes=tuple(details.get("causes") or ()),
+            causes=tuple(causes) if isinstance(causes, list) else (),
         )
 
 
@@ -204,7 +209,7 @@ def _words(intent: Intent, answer: Answer) -> str:
         return f"refused with status {answer.status} (the server's words are withheld: they may quote the Secret)"
     body = answer.json()
     message = body.get("message", "") if isinstance(body, dict) else ""
-    message = _QUOTED_OBJECT.sub("", message).strip()
+    message = _QUOTED_OBJECT.sub("", message).strip() if isinstance(message, str) else ""
     if not message:
         return f"the API server answered with status {answer.status}"
     return message if len(message) <= LONGEST else message[: LONGEST - 1] + "…"

@@ -23,7 +23,7 @@ from rollout.adapters.kube.paths import collection_path
 from rollout.adapters.kube.transport import Stream, Transport
 from rollout.errors import RolloutError, Terminal, Unavailable, Unsupported
 from rollout.plan.base import Json
-from rollout.plan.kinds import Ref
+from rollout.plan.kinds import Kind, Ref
 from rollout.ports.watch import Blind, Gone, Listed, Put, Scope, Seeing, Told
 
 CHUNK: Final = 500
@@ -128,15 +128,12 @@ class KubeWatcher:
                 chunks.append(chunk)
         try:
             page = orjson.loads(b"".join(chunks))
-            items, meta = page.get("items") or [], page["metadata"]
-            for item in items:
-                item["metadata"].pop("managedFields", None)
-            if meta["resourceVersion"]:
-                # items of built-in kinds come without their type, although each object by itself has it
-                return [{"apiVersion": kind.api_version, "kind": kind.name, **item} for item in items], meta
+            items, more = page.get("items") or [], str(page["metadata"].get("continue") or "")
+            # items of built-in kinds come without their type, although each object by itself has it
+            whole = [_sound({"apiVersion": kind.api_version, "kind": kind.name, **item}, kind) for item in items]
+            return whole, {"resourceVersion": _version(page["metadata"]), "continue": more}
         except (ValueError, KeyError, TypeError, AttributeError):
-            pass
-        raise _strange(intent)
+            raise _strange(intent) from None
 
 
 class _Watch:
@@ -195,14 +192,15 @@ class _Watch:
             event = orjson.loads(line)
             what, obj = event["type"], event["object"]
             if what == "ERROR":
-                raise fault(self.intent, Answer(int(obj.get("code") or 500), orjson.dumps(obj)))
+                code = obj.get("code")
+                raise fault(self.intent, Answer(code if isinstance(code, int) else 500, orjson.dumps(obj)))
             meta = obj["metadata"]
-            version = meta["resourceVersion"]
+            version = _version(meta)
             told: Told | None = None
             if what in ("ADDED", "MODIFIED"):
-                meta.pop("managedFields", None)
-                told = Put(obj)
+                told = Put(_sound(obj, self._scope.kind))
             elif what == "DELETED":
+                meta = _sound(obj, self._scope.kind)["metadata"]
                 told = Gone(Ref(self._scope.kind, meta.get("namespace", ""), meta["name"]), meta["uid"], version)
         except (ValueError, KeyError, TypeError, AttributeError):
             raise _strange(self.intent) from None
@@ -249,6 +247,35 @@ class _Watch:
 
     def _lasted(self) -> float:
         return 0.0 if self._opened is None else _time() - self._opened
+
+
+def _version(meta: Json) -> str:
+    """A resourceVersion: a number in a text, by which one can tell what is newer.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    version = meta["resourceVersion"]
+    if not (isinstance(version, str) and version.isascii() and version.isdecimal()):
+        raise ValueError("no resourceVersion")
+    return version
+
+
+def _sound(obj: Json, kind: Kind) -> Json:
+    """The object without its managedFields, if it is one of this kind and can be told from others.
+
+    Raises:
+        ValueError, TypeError, AttributeError: it is not.
+    """
+    meta = obj["metadata"]
+    meta.pop("managedFields", None)
+    _version(meta)
+    named = all(isinstance(meta[key], str) and meta[key] for key in ("name", "uid"))
+    spaced = isinstance(meta.get("namespace", ""), str) and bool(meta.get("namespace")) == kind.namespaced
+    told = all(isinstance(text, str) for pair in (meta.get("labels") or {}).items() for text in pair)
+    if not (named and spaced and told and (obj["apiVersion"], obj["kind"]) == (kind.api_version, kind.name)):
+        raise ValueError("no object of this kind")
+    return obj
 
 
 def _time() -> float:
