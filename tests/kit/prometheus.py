@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import pytest
@@ -124,8 +125,8 @@ async def hangs_up(request: web.Request) -> web.StreamResponse:
     return web.Response()
 
 
-@pytest.fixture
-async def fake_prometheus() -> AsyncIterator[FakePrometheus]:
+@asynccontextmanager
+async def serving() -> AsyncIterator[FakePrometheus]:
     """The server, running."""
     fake = FakePrometheus()
     app = web.Application()
@@ -137,3 +138,10 @@ async def fake_prometheus() -> AsyncIterator[FakePrometheus]:
     fake.address = f"http://127.0.0.1:{runner.addresses[0][1]}"
     yield fake
     await runner.cleanup()
+
+
+@pytest.fixture
+async def fake_prometheus() -> AsyncIterator[FakePrometheus]:
+    """The server, for one test."""
+    async with serving() as fake:
+        yield fake
