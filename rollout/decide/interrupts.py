@@ -1,6 +1,7 @@
 """What ends a run from outside: the plan or the target goes away, a newer revision comes, the pin is lost.
 
-Looked at before the step's own business, in every phase before the commit point.
+Looked at before the step's own business, in every phase before the commit point; after it only whether anything is
+left to promote.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from rollout.decide.broken import goes_on
+from rollout.decide.broken import goes_on, serves
 from rollout.decide.event import Event
 from rollout.decide.reason import Reason
 from rollout.decide.seen import Seen, Workload
@@ -28,12 +29,13 @@ def interrupt(run: RunSpec, state: State, seen: Seen, now: float) -> Decision | 
 
     What ends a run must be seen three times; but for a lost pin, where the plain Service must take over at once.
     """
-    if state.committed:
-        return None
-    lost = _pin(run, state, seen, now)
+    lost = None if state.committed else _pin(run, state, seen, now)
     if lost is not None or state.phase is Phase.ROLLING_BACK:
         return lost
-    found = _plan(state, seen, now) or _target(run, state, seen.workload, now)
+    if state.committed:
+        found = _vanished(run, state, seen, now)
+    else:
+        found = _plan(state, seen, now) or _target(run, state, seen.workload, now)
     if found is None:
         return None
     suspicion = (*state.suspicion, found.state.reason)
@@ -68,6 +70,14 @@ def _target(run: RunSpec, state: State, work: Workload | None, now: float) -> De
         text = f"Deployment/{name} was released by somebody else and rolls by itself"
         return go_home(state, Event.PIN_LOST, now, Phase.ABORTED, Reason.BYPASSED, text)
     return None
+
+
+def _vanished(run: RunSpec, state: State, seen: Seen, now: float) -> Decision | None:
+    """After the commit point a missing Deployment is waited for while its candidate serves and the plan wants it."""
+    if not run.program.workload or seen.workload is not None or (seen.plan_exists and serves(seen)):
+        return None
+    text = f"Deployment/{run.program.workload} was deleted while it rolled"
+    return go_home(state, Event.ABORTED, now, Phase.ABORTED, Reason.TARGET_GONE, text)
 
 
 def _pin(run: RunSpec, state: State, seen: Seen, now: float) -> Decision | None:
