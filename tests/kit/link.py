@@ -53,6 +53,8 @@ class Link:
     freeze_before: int = 0
     freeze_after: int = 0
     """The number of the write at which the process stands still; counted from 1."""
+    before: dict[int, Callable[[], object]] = field(default_factory=dict)
+    """What somebody else does right before a write, by its number."""
     writes: int = 0
     sent: list[Write] = field(default_factory=list)
     frozen: asyncio.Event = field(default_factory=asyncio.Event)
@@ -124,6 +126,8 @@ class Link:
             return await do()
         self.writes += 1
         number = self.writes
+        if number in self.before:
+            self.before[number]()
         if number == self.freeze_before:
             self.freeze()
             await self.running.wait()
