@@ -68,6 +68,8 @@ async def _write(world: World, run: Json, state: State, order: Order) -> None:
 
 def _refused(last: Last, order: Order, now: float) -> str:
     """Why nothing comes of an order for an ended run; empty when something does."""
+    if order.flaw:
+        return order.flaw
     if order.expires is not None and now > order.expires:
         return "it has expired"
     if order.verb not in ("retry", "undo"):

@@ -60,6 +60,8 @@ def _again(order: Order) -> str:
 
 
 def _stale(state: State, order: Order, now: float) -> str:
+    if order.flaw:
+        return order.flaw
     if order.expires is not None and now > order.expires:
         return "it has expired"
     if order.step is not None and order.step != state.step:

@@ -110,6 +110,8 @@ class Order:
     content: str = ""
     """A digest of its name and all that it says: the same again when it was deleted and created anew."""
     created: float | None = None
+    flaw: str = ""
+    """Why it cannot be obeyed, whatever it orders."""
 
 
 @dataclass(frozen=True, slots=True)

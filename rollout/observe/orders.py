@@ -5,21 +5,26 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Final, get_args
 
 import orjson
 
 from rollout.decide.seen import Order
 from rollout.plan.base import Json
+from rollout.plan.run import Verb
+
+_VERBS: Final = frozenset(get_args(Verb))
 
 
 def parse(decisions: Iterable[Json], plan: str, run: str, run_uid: str) -> tuple[Order, ...]:
     """The orders for the run with this name and UID, oldest first.
 
-    One that names another plan is left out: the right to give it was checked on that plan.
+    One that names another plan is left out: the right to give it was checked on that plan.  A verb of a newer version
+    is left to the newer engine that is on its way.
     """
     bound = {"plan": plan, "run": run, "runUid": run_uid}
     mine = [d for d in decisions if all(d["spec"].get(key) == value for key, value in bound.items())]
-    return tuple(_order(d) for d in sorted(mine, key=_age))
+    return tuple(_order(d) for d in sorted(mine, key=_age) if d["spec"]["verb"] in _VERBS)
 
 
 def _age(decision: Json) -> tuple[float, int]:
@@ -30,6 +35,7 @@ def _age(decision: Json) -> tuple[float, int]:
 
 def _order(decision: Json) -> Order:
     spec = decision["spec"]
+    expires, flaw = _expiry(spec.get("expires", ""))
     return Order(
         uid=decision["metadata"]["uid"],
         verb=spec["verb"],
@@ -37,12 +43,26 @@ def _order(decision: Json) -> Order:
         reason=spec.get("reason", ""),
         step=spec.get("step"),
         full=spec.get("full", False),
-        expires=epoch(spec["expires"]) if spec.get("expires") else None,
+        expires=expires,
         to_revision=spec.get("toRevision"),
         name=decision["metadata"]["name"],
         content=_content(decision),
         created=_created(decision),
+        flaw=flaw,
     )
+
+
+def _expiry(text: str) -> tuple[float | None, str]:
+    """When the order expires, and what is wrong with that. A time without its zone could be hours too late."""
+    if not text:
+        return None, ""
+    try:
+        moment = datetime.fromisoformat(text)
+        if moment.tzinfo is not None:
+            return moment.timestamp(), ""
+    except (ValueError, OverflowError):
+        pass
+    return None, f"its expiry, {text}, is no time such as 2026-01-31T12:00:00Z"
 
 
 def _content(decision: Json) -> str:
