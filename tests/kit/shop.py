@@ -67,6 +67,14 @@ class Done:
     err: str
 
 
+class Teller(Protocol):
+    """Who drives a run, and can tell what it did when a test fails."""
+
+    def text(self) -> str:
+        """What it has printed."""
+        ...
+
+
 class Engine:
     """A `rollout start` in the foreground of some terminal."""
 
@@ -131,6 +139,8 @@ class Shop:
     ns: str
     folder: Path
     load: Load = field(init=False)
+    home: str = ""
+    """The namespace of the controller that looks after it; empty: of none, or of the one that is installed."""
     begun: int = 0
     names: frozenset[str] = frozenset()
     specs: dict[str, Json] = field(default_factory=dict)
@@ -153,8 +163,8 @@ class Shop:
         self.load = Load(self.lab, self.ns)
         self.load.prepare()
         self.kubectl("rollout", "status", "deployment/web", "--timeout=110s")
-        self._runs = self._watch("planruns", "{.spec.attempt} {.status}{'\\n'}")
-        self._pods = self._watch(
+        self._runs = self.watch("planruns", "{.spec.attempt} {.status}{'\\n'}")
+        self._pods = self.watch(
             "pods",
             "{.metadata.uid},{.metadata.deletionTimestamp},{.metadata.deletionGracePeriodSeconds},"
             "{.status.containerStatuses[*].restartCount}{'\\n'}",
@@ -179,7 +189,8 @@ class Shop:
             self.kubectl("patch", name, "--type=merge", '-p={"metadata":{"finalizers":null}}')
         self.lab.kubectl("delete", "namespace", self.ns, "--ignore-not-found", "--wait=false")
 
-    def _watch(self, kind: str, template: str, *options: str) -> Watch:
+    def watch(self, kind: str, template: str, *options: str) -> Watch:
+        """Follow the objects of a kind here, each change one line by this template; the caller closes it."""
         program = "kubectl" if self.lab.existing else self.lab.site.program("kubectl")
         argv = [program, f"--kubeconfig={self.lab.kubeconfig}", "-n", self.ns, "get", kind, "--watch"]
         return Watch([*argv, f"-o=jsonpath={template}", *options])
@@ -218,7 +229,8 @@ class Shop:
     @property
     def env(self) -> dict[str, str]:
         """The environment of a terminal in which the lab's variables are set."""
-        return {**os.environ, **self.lab.environment(), "NO_COLOR": "1", "COLUMNS": "160"}
+        home = {"ROLLOUT_CONTROLLER_NAMESPACE": self.home} if self.home else {}
+        return {**os.environ, **self.lab.environment(), **home, "NO_COLOR": "1", "COLUMNS": "160"}
 
     def start(self, plan: Json, image: str = "", *options: str, prometheus: str = "") -> Engine:
         """Run `rollout start` in the background."""
@@ -273,7 +285,11 @@ class Shop:
         """The first line of the story with this reason."""
         return next((one for one in self.notes if one["reason"] == reason), None)
 
-    def until(self, true: Callable[[Json], bool], engine: Engine, seconds: float = 90) -> Json:
+    def push(self, image: str) -> None:
+        """Ask for another image, as a pipeline or a person does."""
+        self.kubectl("set", "image", "deployment/web", f"app={IMAGE}{image}")
+
+    def until(self, true: Callable[[Json], bool], engine: Teller, seconds: float = 90) -> Json:
         """The first status of the newest run of which this is true."""
         began, attempt = len(self._runs.lines), self.attempts
         assert self._runs.wait(lambda: true(self.run), seconds), (
