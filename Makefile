@@ -39,11 +39,17 @@ lab-up: $(READY) ## a real Kubernetes with Istio on this machine (first time abo
 lab-down: $(READY) ## take it down; nothing stays behind
 	$(BIN)/python -m lab down
 
-soak: $(READY) ## many seeded runs in the simulated cluster with faults; prints the seeds that failed
+soak: $(READY) ## seeded runs with faults: many simulated, then 20 real ones in the lab; prints the seeds that failed
 	$(BIN)/python -m bench.soak
+ifeq ($(ROOT),yes)
+	$(BIN)/python -m bench.soak_lab --runs 20
+else
+	@echo '!! The real lab needs root and Go; the runs in it are left out.'
+endif
 
-bench: $(READY) ## what a run costs: API requests, queries, CPU per look
+bench: $(READY) ## what a run costs: simulated, then 50 of them in a lab (needs Go): requests, queries, CPU, memory
 	$(BIN)/python -m bench.cost
+	$(BIN)/python -m bench.scale --plans 50
 
 generate: $(READY) ## write crds/ and deploy/ from the code
 	$(BIN)/rollout crds print --write crds
