@@ -21,7 +21,9 @@ from typing import Any
 
 from rollout.adapters.routers.istio import findings, homing, steering, view
 from rollout.adapters.routers.istio.hosts import canonical, concerned
+from rollout.adapters.routers.istio.made import made_ref
 from rollout.adapters.routers.istio.routes import sound
+from rollout.adapters.routers.istio.rule import rule_ref
 from rollout.plan.finding import Finding
 from rollout.plan.kinds import DESTINATION_RULE, SERVICE, SIDECAR, VIRTUAL_SERVICE, Kind
 from rollout.plan.program import Backends
@@ -38,7 +40,7 @@ class Istio:
 
     def reads(self, backends: Backends) -> tuple[Read, ...]:
         """Routes and rules of all namespaces, for any of them may name or hide the Service."""
-        about = tuple({f"{backends.service}.{backends.namespace}", *_hosts(backends)})
+        about = tuple({f"{backends.service}.{backends.namespace}", *_hosts(backends), *_names(backends)})
         return (
             Read(VIRTUAL_SERVICE, about=about),
             Read(DESTINATION_RULE, about=about),
@@ -79,3 +81,9 @@ def _hosts(backends: Backends) -> Iterator[str]:
     for side in (backends.stable, backends.candidate):
         if side.host:
             yield canonical(side.host, backends.namespace)
+
+
+def _names(backends: Backends) -> Iterator[str]:
+    """The objects that are found by name: those that the run makes, and those that the plan names."""
+    for name in (rule_ref(backends).name, made_ref(backends).name, *backends.virtual_services):
+        yield f"{name}.{backends.namespace}"

@@ -83,9 +83,14 @@ def seen_at_home(obj: Json) -> bool:
 
 
 def concerned(obj: Json) -> frozenset[str] | None:
-    """The hosts that a VirtualService or DestinationRule names anywhere; None with a wildcard among them."""
-    hosts = set(_named(obj.get("spec")))
-    return None if any(is_wildcard(host) for host in hosts) else frozenset(canonical(h, home_of(obj)) for h in hosts)
+    """The hosts that a VirtualService or DestinationRule names anywhere; None with a wildcard among them.
+
+    Its own name, spelled like a Service's, is one of them: whoever is about to make an object finds what is in the way.
+    """
+    hosts, home = set(_named(obj.get("spec"))), home_of(obj)
+    if any(is_wildcard(host) for host in hosts):
+        return None
+    return frozenset({f"{obj['metadata']['name']}.{home}", *(canonical(host, home) for host in hosts)})
 
 
 def _named(part: Any) -> Iterator[str]:
