@@ -6,13 +6,14 @@ into the store at once: the next turn sees what the last one did, although the w
 
 from __future__ import annotations
 
+import asyncio
 import builtins
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final
 
 from rollout.controller.stores import Stores
-from rollout.errors import Unsupported
+from rollout.errors import RolloutError, Unsupported
 from rollout.plan.base import Json
 from rollout.plan.kinds import Kind, Ref, kind_of
 from rollout.ports.clock import Clock
@@ -33,7 +34,7 @@ class CachedCluster:
         self.stores = stores
         self._clock = clock
         self._fence = fence
-        self._rights: dict[tuple[str, Kind, str], tuple[float, bool]] = {}
+        self._rights: dict[tuple[str, Kind, str], tuple[float, asyncio.Future[bool]]] = {}
 
     async def get(self, ref: Ref) -> Json | None:
         """See `ports.cluster.Cluster.get`. What comes from memory must not be changed."""
@@ -76,12 +77,15 @@ class CachedCluster:
     async def allowed(self, verb: str, kind: Kind, namespace: str) -> bool:
         """See `ports.cluster.Cluster.allowed`. Asked once in five minutes."""
         key, now = (verb, kind, namespace), self._clock.monotonic()
-        at, known = self._rights.get(key, (-math.inf, False))
-        if now - at < BELIEVED:
-            return known
-        allowed = await self.inner.allowed(verb, kind, namespace)
-        self._rights[key] = (now, allowed)
-        return allowed
+        at, answer = self._rights.get(key, (-math.inf, None))
+        if answer is None or now - at >= BELIEVED:
+            answer = asyncio.ensure_future(self.inner.allowed(verb, kind, namespace))
+            self._rights[key] = (now, answer)  # at once: hundreds of plans that start together ask the same
+        try:
+            return await asyncio.shield(answer)
+        except RolloutError:
+            self._rights.pop(key, None)
+            raise
 
     async def serves(self, kind: Kind) -> bool:
         """See `ports.cluster.Cluster.serves`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -13,7 +14,7 @@ from rollout.adapters.memory.watch import MemoryWatcher
 from rollout.controller.cached import BELIEVED, CachedCluster
 from rollout.controller.leader import NotLeading
 from rollout.controller.stores import Stores
-from rollout.errors import Unsupported
+from rollout.errors import Unavailable, Unsupported
 from rollout.plan.base import RUN_LABEL, Json
 from rollout.plan.kinds import CONFIGMAP, DESTINATION_RULE, LEASE, PLAN_RUN, VIRTUAL_SERVICE, Kind, Ref
 from rollout.ports.cluster import guard_of
@@ -151,6 +152,25 @@ async def test_rights_are_believed_for_five_minutes(bench: Bench) -> None:
     assert not await bench.cached.allowed("patch", CONFIGMAP, "shop")
     bench.memory.permit("patch", CONFIGMAP)
     assert not await bench.cached.allowed("patch", CONFIGMAP, "shop")
+
+
+async def test_plans_that_start_together_ask_for_their_rights_once(bench: Bench) -> None:
+    asked = []
+
+    class Counting(MemoryCluster):
+        async def allowed(self, verb: str, kind: Kind, namespace: str) -> bool:
+            asked.append(verb)
+            await asyncio.sleep(0)
+            if len(asked) == 1:
+                raise Unavailable("away")
+            return True
+
+    cached = CachedCluster(Counting(bench.clock.now), bench.stores, bench.clock, lambda: None)
+    many = [cached.allowed("patch", CONFIGMAP, "shop") for _ in range(50)]
+    assert {type(answer) for answer in await asyncio.gather(*many, return_exceptions=True)} == {Unavailable}
+    many = [cached.allowed("patch", CONFIGMAP, "shop") for _ in range(50)]
+    assert all(await asyncio.gather(*many)), "an outage is not remembered"
+    assert len(asked) == 2
 
 
 async def test_the_rest_is_the_inner_clusters(bench: Bench) -> None:
