@@ -76,7 +76,9 @@ def _judge(gate: Gate, reading: Reading) -> Finding | None:
 
 async def _labels(subject: Subject, pods: set[str]) -> list[Finding]:
     """Counters must name pods that exist, else restarts cannot be told from fewer requests."""
-    known = {pod["metadata"]["name"] for pod in await subject.world.cluster.list(POD, subject.namespace)}
+    # of this workload only: a namespace can have thousands
+    labels = subject.stable["spec"]["selector"].get("matchLabels") if subject.stable else None
+    known = {pod["metadata"]["name"] for pod in await subject.world.cluster.list(POD, subject.namespace, labels)}
     if pods & known:
         return []
     label = subject.program.settings.labels.pod if subject.program else "pod"
