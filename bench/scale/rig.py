@@ -22,6 +22,13 @@ ROLLOUT = Path(__file__).parents[2] / ".venv/bin/rollout"
 MESH = ("virtualservices", "destinationrules", "sidecars")
 NOT_HERE = ("Deployment", "PodDisruptionBudget", "NetworkPolicy", "Service")
 """Of the installation, what runs the controller as pods: here it is a process of the machine."""
+ADDRESSES = {
+    "apiVersion": "networking.k8s.io/v1",
+    "kind": "ServiceCIDR",
+    "metadata": {"name": "bench"},
+    "spec": {"cidrs": ["10.254.0.0/16"]},
+}
+"""Addresses for more Services than the lab has; nothing is sent to them."""
 SCRAPE = "5s"
 CONTROLLER, PROMETHEUS = "bench-controller", "prometheus"
 Say = Callable[[str], None]
@@ -46,9 +53,8 @@ class Rig:
         kinds = [kind for kind in yaml.safe_load_all(charts.read_text()) if kind["metadata"]["name"] in wanted]
         exported = run([str(ROLLOUT), "install", "--export", "--hold", "policy", "--quiet"])
         ours = [part for part in yaml.safe_load_all(exported) if part["kind"] not in NOT_HERE]
-        ours.append(_drives())
         names = [part["metadata"]["name"] for part in (*kinds, *ours) if part["kind"] == "CustomResourceDefinition"]
-        self.lab.kubectl("apply", "--server-side", "-f", "-", stdin=yaml.safe_dump_all([*ours, *kinds]))
+        self.lab.kubectl("apply", "--server-side", "-f", "-", stdin=yaml.safe_dump_all([*ours, *kinds, ADDRESSES]))
         self.lab.kubectl("wait", "--for=condition=Established", *(f"crd/{name}" for name in names))
         kubeconfig_for(api, self.lab.kubeconfig, self._kubeconfig, (HOME, ACCOUNT))
         return api
@@ -101,14 +107,3 @@ class Rig:
             raise LabError(f"{program} is not running", self.processes.log(program))
         return record.pid
 
-
-def _drives() -> dict[str, object]:
-    """The rights of a terminal that drives runs: the preflight asks for them in the controller, too."""
-    group = "rbac.authorization.k8s.io"
-    return {
-        "apiVersion": f"{group}/v1",
-        "kind": "ClusterRoleBinding",
-        "metadata": {"name": "bench-drives"},
-        "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": "rollout-drive"},
-        "subjects": [{"kind": "ServiceAccount", "namespace": HOME, "name": ACCOUNT}],
-    }
