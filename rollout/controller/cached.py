@@ -1,7 +1,8 @@
 """The cluster as the controller has it: reads come from the watches, writes are fenced by the leader's lease.
 
 It is a `Cluster` like any other, so the engine is the same in the foreground and here.  The answer to a write goes
-into the store at once: the next turn sees what the last one did, although the watch may lag behind.
+into the store at once: the next turn sees what the last one did, although the watch may lag behind.  After a conflict
+the object is read anew, for the watch may be broken: the answer to a write of our own may have been lost with it.
 """
 
 from __future__ import annotations
@@ -9,11 +10,12 @@ from __future__ import annotations
 import asyncio
 import builtins
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 from rollout.controller.stores import Stores
-from rollout.errors import RolloutError, Unsupported
+from rollout.errors import Conflict, RolloutError, Unsupported
 from rollout.plan.base import Json
 from rollout.plan.kinds import Kind, Ref, kind_of
 from rollout.ports.clock import Clock
@@ -61,18 +63,21 @@ class CachedCluster:
     async def patch(self, ref: Ref, ops: Sequence[Json], guard: Guard, *, dry_run: bool = False) -> Json:
         """See `ports.cluster.Cluster.patch`."""
         self._fence()
-        made = await self.inner.patch(ref, ops, guard, dry_run=dry_run)
+        async with self._anew(ref):
+            made = await self.inner.patch(ref, ops, guard, dry_run=dry_run)
         return made if dry_run else self._learned(made)
 
     async def put_status(self, ref: Ref, status: Json, guard: Guard) -> Json:
         """See `ports.cluster.Cluster.put_status`."""
         self._fence()
-        return self._learned(await self.inner.put_status(ref, status, guard))
+        async with self._anew(ref):
+            return self._learned(await self.inner.put_status(ref, status, guard))
 
     async def delete(self, ref: Ref, guard: Guard, *, foreground: bool = False) -> None:
         """See `ports.cluster.Cluster.delete`."""
         self._fence()
-        await self.inner.delete(ref, guard, foreground=foreground)
+        async with self._anew(ref):
+            await self.inner.delete(ref, guard, foreground=foreground)
 
     async def allowed(self, verb: str, kind: Kind, namespace: str) -> bool:
         """See `ports.cluster.Cluster.allowed`. Asked once in five minutes."""
@@ -96,6 +101,19 @@ class CachedCluster:
     async def version(self) -> str:
         """See `ports.cluster.Cluster.version`."""
         return await self.inner.version()
+
+    @asynccontextmanager
+    async def _anew(self, ref: Ref) -> AsyncIterator[None]:
+        """Around a write: what stood in its way is known to the next turn."""
+        try:
+            yield
+        except Conflict:
+            if self.stores.of(ref.kind, ref.namespace) is not None:
+                with suppress(RolloutError):
+                    found = await self.inner.get(ref)
+                    if found is not None:
+                        self._learned(found)
+            raise
 
     def _learned(self, obj: Json) -> Json:
         self.stores.learned(obj, kind_of(obj))

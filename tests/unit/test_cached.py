@@ -14,7 +14,7 @@ from rollout.adapters.memory.watch import MemoryWatcher
 from rollout.controller.cached import BELIEVED, CachedCluster
 from rollout.controller.leader import NotLeading
 from rollout.controller.stores import Stores
-from rollout.errors import Unavailable, Unsupported
+from rollout.errors import Conflict, Unavailable, Unsupported
 from rollout.plan.base import RUN_LABEL, Json
 from rollout.plan.kinds import CONFIGMAP, DESTINATION_RULE, LEASE, PLAN_RUN, VIRTUAL_SERVICE, Kind, Ref
 from rollout.ports.cluster import guard_of
@@ -109,6 +109,21 @@ async def test_the_next_read_sees_our_write_although_no_watch_has_told_of_it(ben
     run = await bench.cached.create(thing(VIRTUAL_SERVICE, "vs"))
     assert await bench.cached.list(VIRTUAL_SERVICE) == [run]
     assert bench.inner.reads == 0
+
+
+@pytest.mark.parametrize("verb", ["patch", "delete"])
+async def test_after_a_conflict_the_next_read_sees_what_stood_in_the_way(bench: Bench, verb: str) -> None:
+    """While the watch is broken: the answer to a write of our own may have been lost with it."""
+    await bench.see()
+    made = await bench.cached.create(thing(CONFIGMAP))
+    ops = [{"op": "add", "path": "/data", "value": {"a": "b"}}]
+    unseen = await bench.memory.patch(ONE, ops, guard_of(made))
+    assert await bench.cached.get(ONE) == made
+    with pytest.raises(Conflict):
+        await WRITES[verb](bench.cached, made)
+    assert await bench.cached.get(ONE) == unseen
+    assert bench.inner.reads == 1
+    await WRITES[verb](bench.cached, unseen)
 
 
 async def test_a_dry_run_is_not_believed_to_have_happened(bench: Bench) -> None:
