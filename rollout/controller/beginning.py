@@ -16,7 +16,7 @@ from rollout.act.release import end_hold_ops, release_ops
 from rollout.checks.subject import hold_mode
 from rollout.controller.afterwards import answer, first_order, go_back, taken
 from rollout.controller.events import tell
-from rollout.controller.record import parse
+from rollout.controller.record import Unreadable, parse
 from rollout.controller.settling import discard
 from rollout.controller.starting import (
     Armed,
@@ -35,7 +35,7 @@ from rollout.errors import InvalidInput, NotFound, Unsupported
 from rollout.observe.observer import read_target
 from rollout.plan.base import HOLD_LABEL, Json
 from rollout.plan.finding import Level
-from rollout.plan.kinds import CANARY_PLAN, DEPLOYMENT, ref_of
+from rollout.plan.kinds import CANARY_PLAN, DEPLOYMENT, Ref, ref_of
 from rollout.plan.objects import CanaryPlan
 from rollout.plan.parse import from_object
 from rollout.plan.run import Note, Revision
@@ -83,6 +83,8 @@ class Beginning:
                     return 0.0
             rest = await self._look(plan, parsed, last, again=order is not None)
             wake = await self._act(plan, parsed, rest, last, runs)
+        except Unreadable:
+            raise
         except (InvalidInput, Unsupported) as error:
             return await self._tell(plan, "Invalid", Reason.INVALID, f"{error} {error.hint}".strip(), runs)
         if order is not None and last is not None and wake == 0:
@@ -176,6 +178,15 @@ class Beginning:
                     f"; it stays paused at the revision that was held; when it may roll: kubectl rollout resume {at}"
                 )
             await tell(self.world, deployment, Note(self.world.clock.now(), Reason.HOLD_ENDED, text, warning=True))
+        return NEVER
+
+    async def tell_unreadable(self, namespace: str, name: str, error: Unreadable, runs: Sequence[Json]) -> float:
+        """Say that a run cannot be read: in the plan's status, or as an Event of the run whose plan is gone."""
+        text = f"{error}; {error.hint}"
+        plan = await self.world.cluster.get(Ref(CANARY_PLAN, namespace, name))
+        if plan is not None:
+            return await self._tell(plan, "Invalid", Reason.UNREADABLE, text, runs)
+        await tell(self.world, runs[0], Note(self.world.clock.now(), Reason.UNREADABLE, text, warning=True))
         return NEVER
 
     async def _older(self, plan: Json, parsed: CanaryPlan) -> str | None:

@@ -5,13 +5,14 @@ The plan, its runs and its target are read from what the watches told, so that a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from rollout.controller.beginning import Beginning
 from rollout.controller.lease import alive
 from rollout.controller.reconcile import Reconciler
-from rollout.controller.record import FINALIZER
+from rollout.controller.record import FINALIZER, Unreadable
 from rollout.controller.settling import drop_lease, settle
 from rollout.errors import NotFound
 from rollout.plan.base import PLAN_LABEL, RUN_LABEL, Json
@@ -41,6 +42,12 @@ class Plans:
             RolloutError: the world was not ready, or refuses.
         """
         runs = await runs_of(self.world, namespace, name)
+        try:
+            return await self._turn(namespace, name, runs)
+        except Unreadable as error:
+            return await self.beginning.tell_unreadable(namespace, name, error, runs)
+
+    async def _turn(self, namespace: str, name: str, runs: Sequence[Json]) -> float:
         active = next((run for run in reversed(runs) if not ended(run)), None)
         if active is not None:
             return await self._drive(ref_of(active))

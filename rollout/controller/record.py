@@ -10,11 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from pydantic import ValidationError
+
 from rollout.controller.status import run_status
-from rollout.errors import NotFound
+from rollout.errors import InvalidInput, NotFound
 from rollout.plan.base import Json
 from rollout.plan.kinds import PLAN_RUN, Ref
-from rollout.plan.program import Release
+from rollout.plan.program import FORMAT, Release
 from rollout.plan.run import RUN_SPEC, STATE, GateState, RunSpec, State
 from rollout.ports.clock import Clock
 from rollout.ports.cluster import Cluster, guard_of
@@ -26,6 +28,10 @@ CLOSELY: Final = 30.0
 further all the same."""
 FINALIZER: Final = "meshrollout.dev/home"
 """Keeps a run until its traffic is home and nothing of it is left."""
+
+
+class Unreadable(InvalidInput):
+    """A run that this version cannot read. Nobody acts on it until it has been mended or deleted."""
 
 
 @dataclass(slots=True)
@@ -140,9 +146,31 @@ def _moments(state: State) -> tuple[float | None, ...]:
 
 
 def parse(cluster: Cluster, clock: Clock, run: Json) -> Record:
-    """The record in a raw PlanRun."""
-    stored = (run.get("status") or {}).get("state") or {}
-    return Record(cluster, clock, run, RUN_SPEC.validate_python(run["spec"]), STATE.validate_python(stored))
+    """The record in a raw PlanRun.
+
+    Raises:
+        Unreadable: it was damaged, or a newer version wrote it.
+    """
+    try:
+        spec = RUN_SPEC.validate_python(run["spec"])
+        state = STATE.validate_python((run.get("status") or {}).get("state") or {})
+    except ValidationError as error:
+        wrong = [f"{'.'.join(map(str, it['loc']))}: {it['msg']}" for it in error.errors(include_url=False)[:3]]
+        raise _unreadable(run, "; ".join(wrong)) from None
+    if spec.program.format > FORMAT:
+        raise _unreadable(run, f"its program has format {spec.program.format}, this version reads up to {FORMAT}")
+    if not 0 <= state.step < len(spec.program.steps):
+        raise _unreadable(run, f"it is at step {state.step + 1} of {len(spec.program.steps)}")
+    return Record(cluster, clock, run, spec, state)
+
+
+def _unreadable(run: Json, why: str) -> Unreadable:
+    name, namespace = run["metadata"]["name"], run["metadata"]["namespace"]
+    edit = f"kubectl edit prun {name} -n {namespace} --subresource=status"
+    return Unreadable(
+        f"PlanRun/{name} in {namespace} cannot be read, so nothing is done about it: {why}",
+        hint=f"upgrade rollout if a newer version wrote it; else repair it: {edit}",
+    )
 
 
 async def load(cluster: Cluster, clock: Clock, ref: Ref, known: Record | None = None) -> Record:
@@ -150,6 +178,7 @@ async def load(cluster: Cluster, clock: Clock, ref: Ref, known: Record | None = 
 
     Raises:
         NotFound: there is no such run.
+        Unreadable: see `parse`.
     """
     run = await cluster.get(ref)
     if run is None:

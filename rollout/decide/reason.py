@@ -12,6 +12,8 @@ class Reason(StrEnum):
     """What is asked for is what runs."""
     INVALID = "Invalid"
     """The plan cannot be read or compiled; the message says where it is wrong."""
+    UNREADABLE = "Unreadable"
+    """The record of a run was damaged, or a newer version wrote it: nothing is done about the run."""
     ANOTHER_PLAN = "AnotherPlan"
     """An older plan has the same target; it acts, this one waits."""
     PREFLIGHT_FAILED = "PreflightFailed"

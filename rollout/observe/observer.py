@@ -36,11 +36,17 @@ class Observation:
 
 
 async def observe(world: World, run: Ref, uid: str, spec: RunSpec, state: State, now: float) -> Observation:
-    """Look at everything that the run's next turn depends on."""
+    """Look at everything that the run's next turn depends on.
+
+    Raises:
+        Unsupported: the run's router is not installed here.
+    """
     namespace = run.namespace
     plan = await world.cluster.get(Ref(CANARY_PLAN, namespace, spec.plan))
     decisions = await world.cluster.list(PLAN_DECISION, namespace)
-    router = world.routers[spec.program.settings.router]
+    router = world.routers.get(name := spec.program.settings.router)
+    if router is None:
+        raise Unsupported(f"no router is named {name}", hint="install the package that brings it")
     routes = await read_routes(world, router, spec.program.backends)
     deployment, sets, target = await read_target(world, namespace, spec.program.workload)
     candidate, view = await _read_candidate(world, run, uid, spec)

@@ -23,7 +23,11 @@ FORMAT: Final = 1
 """Raised when a stored program could be misread by an older engine, or an older program by this one."""
 
 STORED: Final = ConfigDict(
-    alias_generator=to_camel, populate_by_name=True, extra="ignore", use_attribute_docstrings=True
+    alias_generator=to_camel,
+    populate_by_name=True,
+    extra="ignore",
+    use_attribute_docstrings=True,
+    allow_inf_nan=False,
 )
 """Configuration of everything we store in the cluster; `ignore` lets an older engine read a newer record."""
 
