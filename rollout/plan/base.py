@@ -38,7 +38,8 @@ def _limit(value: Any) -> Any:
     return value
 
 
-Duration = Annotated[str, BeforeValidator(_duration), Field(pattern=_DURATION, max_length=32)]
+# the validator last: a pattern that follows one is not in the schema
+Duration = Annotated[str, Field(pattern=_DURATION, max_length=32), BeforeValidator(_duration)]
 """A length of time as Kubernetes people write it: `30s`, `1m30s`, `2h`."""
 
 Percent = Annotated[str, Field(pattern=_PERCENT, max_length=16)]
