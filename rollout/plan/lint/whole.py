@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Final
 
-from rollout.plan.base import seconds
+from rollout.plan.base import Model, seconds
 from rollout.plan.finding import Level
 from rollout.plan.gate import Gate
 from rollout.plan.lint.gates import written_gates
 from rollout.plan.lint.rule import Hit, Subject, rule
 from rollout.plan.mistakes import closest
+from rollout.plan.query import VARIABLES, fill, names
 
 _LABEL_LENGTH: Final = 63
 """The most characters of a label's value and of a pod's host name."""
@@ -21,8 +23,11 @@ _STEP_BYTES: Final = 400
 """A compiled step without its gates, and its lines in the story and the journal."""
 _GATE_BYTES: Final = 400
 """A compiled gate without its query."""
-_EVIDENCE_BYTES: Final = 6 * 1024
-"""What is remembered of one gate: looks, and a counter cursor for some tens of pods."""
+_EVIDENCE_BYTES: Final = 5 * 1024
+"""What is remembered of one gate beside its looks: a counter cursor for some tens of pods."""
+_LOOK_BYTES: Final = 200
+_NAME_LENGTH: Final = 63
+"""Of what a built-in variable stands for, with few exceptions."""
 _BASE_BYTES: Final = 16 * 1024
 """Everything that does not depend on the plan: metadata, conditions, revision, notes."""
 
@@ -98,15 +103,43 @@ def same_backend(subject: Subject) -> Iterator[Hit]:
 @rule("RO161", Level.ERROR, "The record of a run could be over 256 KiB", "use fewer steps or gates, or shorter queries")
 def large_run(subject: Subject) -> Iterator[Hit]:
     """An estimate from above: the API server and etcd refuse large objects in mid-run."""
-    compiled = sum(_STEP_BYTES + sum(_gate_bytes(subject, gate) for gate in step.gates) for step in subject.steps)
-    names = {gate.name for step in subject.steps for gate in step.gates}
-    total = _BASE_BYTES + compiled + len(names) * _EVIDENCE_BYTES
+    gates = {gate.name: gate for step in _stored_gates(subject) for gate in step}
+    compiled = sum(_STEP_BYTES + sum(_gate_bytes(subject, gate) for gate in step) for step in _stored_gates(subject))
+    evidence = sum(_EVIDENCE_BYTES + it.over * _LOOK_BYTES + _query_bytes(subject, it) for it in gates.values())
+    total = _BASE_BYTES + _settings_bytes(subject) + compiled + evidence
     if total > _RUN_BYTES:
         said = f"{len(subject.steps)} steps with their gates may need {total // 1024} KiB"
         yield Hit("spec.steps" if subject.spec.steps else "spec.linear", said)
 
 
+def _stored_gates(subject: Subject) -> Iterator[tuple[Gate, ...]]:
+    """The gates of each step as it is stored: an approval goes on with those before it, promotion has the plan's."""
+    watching: tuple[Gate, ...] = ()
+    for step in subject.steps:
+        watching = watching if step.approve is not None else step.gates
+        yield watching
+    yield subject.spec.analysis.gates
+
+
+def _settings_bytes(subject: Subject) -> int:
+    analysis = subject.spec.analysis
+    return _json_bytes(analysis.labels) + (_json_bytes(analysis.provider) if analysis.provider else 0)
+
+
 def _gate_bytes(subject: Subject, gate: Gate) -> int:
     template = (subject.known.templates or {}).get(gate.template or "")
-    query = gate.query or (template.query if template else "")
-    return _GATE_BYTES + len(query.encode()) + sum(len(value.encode()) for value in gate.variables.values())
+    provider = template.provider if template else None
+    return _GATE_BYTES + _query_bytes(subject, gate) + (_json_bytes(provider) if provider else 0)
+
+
+def _query_bytes(subject: Subject, gate: Gate) -> int:
+    """The query with its variables filled in, as JSON."""
+    template = (subject.known.templates or {}).get(gate.template or "")
+    text = gate.query or (template.query if template else "")
+    built_in = dict.fromkeys(VARIABLES, "x" * _NAME_LENGTH)
+    unknown = dict.fromkeys(names(text), "")
+    return len(json.dumps(fill(text, {**unknown, **gate.variables, **built_in}), ensure_ascii=False).encode())
+
+
+def _json_bytes(model: Model) -> int:
+    return len(model.model_dump_json().encode())
