@@ -14,11 +14,13 @@ import json
 import re
 from typing import Any
 
+import jsonschema
 import yaml
 from hypothesis import event, example, given
 from hypothesis import strategies as st
 
 from rollout.errors import InvalidInput
+from rollout.plan.base import Json
 from rollout.plan.gate import TemplateSpec
 from rollout.plan.lint import Known, lint
 from rollout.plan.located import Located, live
@@ -26,6 +28,7 @@ from rollout.plan.objects import CanaryPlan, MetricTemplate
 from rollout.plan.parse import InvalidDocument, from_object, parse
 from rollout.plan.program import PROGRAM, dump
 from rollout.plan.run import RUN_SPEC, Revision, RunSpec, dump_spec
+from rollout.plan.schema import crd_documents
 from rollout.plan.strategy import Facts
 from rollout.registry import strategies
 from tests.kit.mutations import examples, mutated
@@ -211,8 +214,47 @@ def accepted(raw: Any) -> Located | None:
     return None
 
 
-@given(NEAR_PLANS, st.booleans())
-@examples(150)
+LENGTHS = st.sampled_from([10, 300, 4000])
+
+
+@st.composite
+def large_plans(draw: st.DrawFn) -> Json:
+    """Plans that are right, and as large as the models let them be."""
+
+    def gate(number: int) -> Json:
+        hole = draw(st.sampled_from(["x", "${v}", "${workload}", '"', "é", "\\"]))
+        query = hole * (draw(LENGTHS) // len(hole))
+        variables = {"v": draw(st.sampled_from(["a", '"', "é"])) * draw(st.sampled_from([1, 256]))}
+        return {
+            "name": f"g{number}",
+            "query": query,
+            "variables": variables,
+            "min": 1,
+            "over": draw(st.sampled_from([5, 100])),
+        }
+
+    gates = [gate(number) for number in range(draw(st.integers(0, 4)))]
+    count = draw(st.integers(1, 50))
+    own: Json = {"gates": gates} if draw(st.booleans()) else {}
+    steps: list[Json] = [
+        {"approve": {}} if n and draw(st.integers(0, 3)) == 0 else {"weight": n + 1} | own for n in range(count)
+    ]
+    provider = {
+        "address": "http://prom:9090",
+        "headers": {f"h{n}": "x" * 1024 for n in range(draw(st.integers(0, 16)))},
+    }
+    shared = draw(st.booleans()) or not own
+    analysis = {"provider": provider, "gates": gates if shared else []}
+    return HEAD | {"kind": "CanaryPlan", "spec": {"target": {"name": "web"}, "steps": steps, "analysis": analysis}}
+
+
+FILLED = {"name": "g", "query": "${v}" * 1000, "variables": {"v": "x" * 256}, "min": 1}
+
+
+@given(NEAR_PLANS | large_plans(), st.booleans())
+@examples(120)
+@example(HEAD | {"kind": "CanaryPlan", "spec": CLEAN | {"analysis": {"gates": [FILLED]}}}, False)
+@example(HEAD | {"kind": []}, False)
 def test_what_is_accepted_compiles_or_says_why_not(raw: Any, templates: bool) -> None:
     located = accepted(raw)
     event("accepted" if located else "refused")
@@ -230,6 +272,64 @@ def test_what_is_accepted_compiles_or_says_why_not(raw: Any, templates: bool) ->
             continue
         assert PROGRAM.validate_json(json.dumps(dump(program), allow_nan=False)) == program
         spec = RunSpec("web", "u" * 36, 1, 1, program, Revision())
-        stored = json.dumps(dump_spec(spec), allow_nan=False)
+        stored = json.dumps(dump_spec(spec), allow_nan=False, ensure_ascii=False)
         assert RUN_SPEC.validate_json(stored) == spec
         assert len(stored.encode()) < RUN_BYTES or errors, "lint lets a run pass that is too large to be stored"
+
+
+# -- the schema of the API server and our own reading
+
+
+def _for_python(schema: Any) -> Any:
+    """The schema for Python's expressions, in which `$` also fits before a last newline."""
+    if isinstance(schema, list):
+        return [_for_python(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {
+        key: re.sub(r"\$$", r"\\Z", below) if key == "pattern" and isinstance(below, str) else _for_python(below)
+        for key, below in schema.items()
+    }
+
+
+SCHEMAS = {
+    crd["spec"]["names"]["kind"]: jsonschema.Draft4Validator(
+        _for_python(crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"])
+    )
+    for crd in crd_documents()
+}
+READ_ONLY = {"RO113", "RO114", "RO115"}
+"""Wrong types, values and missing fields: what a schema can say. The rules between fields are CEL there."""
+
+
+@given(DOCUMENTS)
+@examples(200)
+def test_the_schema_takes_what_we_take(raw: Any) -> None:
+    located = accepted(raw)
+    if located is not None:
+        wrong = [error.message for error in SCHEMAS[located.document.kind].iter_errors(raw["spec"])]
+        assert not wrong
+        event("accepted")
+
+
+@given(DOCUMENTS)
+@examples(200)
+def test_we_take_what_the_schema_takes(raw: Any) -> None:
+    """But for fields without a value and unknown ones, which the API server drops, and rules, which it has in CEL."""
+    head = (raw.get("kind"), raw.get("apiVersion"), raw.get("metadata")) if isinstance(raw, dict) else ()
+    if head not in [(kind, HEAD["apiVersion"], HEAD["metadata"]) for kind in SCHEMAS] or "spec" not in raw:
+        return
+    if not SCHEMAS[raw["kind"]].is_valid(raw["spec"]):
+        return
+    event("valid")
+    try:
+        from_object(raw)
+    except InvalidDocument as error:
+        findings = error.findings
+    else:
+        return
+    known = ("no value", "a limit is a number")  # a limit has two types, so the schema has none: see plan.structural
+    only_we = [
+        f for f in findings if f.code in READ_ONLY and " spec" in f.where and not any(k in f.message for k in known)
+    ]
+    assert not only_we
