@@ -92,7 +92,7 @@ class _Bench:
         before = Mark.now(self.rig)
         time.sleep(self.args.idle)
         window = Window.between(self.rig, before, Mark.now(self.rig))
-        print(idle(len(self.shops), window), flush=True)
+        print(idle(len(self.shops), window, memory(self.rig.pid(CONTROLLER))[0]), flush=True)
         if window.ours or window.asked:
             self.wrong.append(f"at rest {dict(window.kinds())}, {window.asked} queries")
         return took

@@ -9,7 +9,7 @@ from bench.scale.figures import READS, Rollbacks, Window, on_time, percentile, s
 from bench.scale.shops import PERIOD
 from bench.scale.usage import PROGRAMS
 
-IDLE = "| N | seconds | requests | queries | controller CPU s/min | API server CPU s/min | other work CPU s/min |"
+IDLE = "| N | seconds | requests | queries | controller CPU s/min | API server CPU s/min | RSS MiB | other work |"
 ACTIVE = (
     "| N | steps | on time | gap p50/p95/max s | controller CPU s/min (ms/step) | API server s/min (ms/step) "
     "| all four s/min | requests/step | reads/step | writes/step | queries per 10 s | RSS (peak) MiB | other work |"
@@ -29,12 +29,12 @@ def _minute(window: Window, seconds: float) -> float:
     return 60 * seconds / window.seconds
 
 
-def idle(count: int, window: Window) -> str:
+def idle(count: int, window: Window, resident: float) -> str:
     """At rest."""
     used = [f"{_minute(window, window.cpu(program)):.2f}" for program in ("controller", "API server")]
     kinds = ", ".join(f"{kind} {number}" for kind, number in window.kinds().items())
     asked = f"{len(window.ours)}" + (f" ({kinds})" if kinds else "")
-    cells = (f"{window.seconds:.0f}", asked, window.asked, *used, f"{window.other_work:.1f}")
+    cells = (f"{window.seconds:.0f}", asked, window.asked, *used, f"{resident:.0f}", f"{window.other_work:.1f}")
     return "at rest\n" + _table(IDLE, _row(count, *cells))
 
 

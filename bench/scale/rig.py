@@ -106,4 +106,3 @@ class Rig:
         if record is None:
             raise LabError(f"{program} is not running", self.processes.log(program))
         return record.pid
-
