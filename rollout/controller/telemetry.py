@@ -6,6 +6,7 @@ Labels are bounded: namespace and plan, never a run.  A plan that is deleted has
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -80,6 +81,12 @@ class Telemetry:
         )
         self._turns = Counter("meshrollout_turns", "Turns of runs", registry=self.registry)
         self._leading = Gauge("meshrollout_leading", "1 while this process leads", registry=self.registry)
+        self._values = Gauge(
+            "meshrollout_gate_value",
+            "What a gate of a run under way was last judged by; shares are 0 to 1",
+            ["namespace", "plan", "gate"],
+            registry=self.registry,
+        )
 
     def watch(self, stores: Stores) -> None:
         """Tell of what these stores know at each scrape."""
@@ -108,6 +115,8 @@ class Telemetry:
             known_gate = before.gates.get(name)
             if gate.looks and (known_gate is None or gate.looks != known_gate.looks):
                 self._verdicts.labels(gate.looks[-1].verdict).inc()
+                if gate.looks[-1].value is not None:
+                    self._values.labels(view.namespace, view.spec.plan, name).set(gate.looks[-1].value)
         if view.state.phase.ended and not before.phase.ended:
             self._ended(view)
 
@@ -116,3 +125,6 @@ class Telemetry:
         self._runs.labels(strategy, str(state.phase), state.reason).inc()
         if state.started and state.ended is not None:
             self._duration.labels(strategy, str(state.phase)).observe(state.ended - state.started)
+        for gate in state.gates:
+            with suppress(KeyError):  # it was never judged
+                self._values.remove(view.namespace, view.spec.plan, gate)

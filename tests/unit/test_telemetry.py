@@ -119,6 +119,15 @@ def test_each_look_and_each_note_is_counted_once() -> None:
     assert series(telemetry.registry, "meshrollout_gate_verdicts_total") == {("fail",): 1, ("pass",): 1}
 
 
+def test_a_gate_shows_its_value_while_its_run_is_under_way() -> None:
+    telemetry = Telemetry()
+    state = turn(telemetry, progressing(), gates={"success": GateState()})
+    state = turn(telemetry, state, gates={"success": GateState((Look(2.0, "pass", 0.995),))})
+    assert list(series(telemetry.registry, "meshrollout_gate_value").values()) == [0.995]
+    turn(telemetry, state, phase=Phase.SUCCEEDED, ended=9.0)
+    assert series(telemetry.registry, "meshrollout_gate_value") == {}
+
+
 def test_errors_and_leading_are_told() -> None:
     telemetry = Telemetry()
     telemetry.failed("Conflict")
@@ -134,6 +143,7 @@ def test_names_and_labels_are_the_promised_ones_and_a_run_is_never_a_label() -> 
         telemetry, progressing(), notes=(Note(1.0, "WeightSet", ""),), gates={"g": GateState((Look(1, "pass"),))}
     )
     turn(telemetry, state, phase=Phase.SUCCEEDED, reason="Promoted", ended=390.0)
+    turn(telemetry, progressing(), gates={"g": GateState((Look(1, "pass", 1.0),))})
     telemetry.failed("Conflict")
     found: dict[str, set[str]] = {}
     for metric in telemetry.registry.collect():
@@ -147,6 +157,7 @@ def test_names_and_labels_are_the_promised_ones_and_a_run_is_never_a_label() -> 
         "meshrollout_watches_blind": set(),
         "meshrollout_runs": {"strategy", "outcome", "reason"},
         "meshrollout_run_duration_seconds": {"strategy", "outcome"},
+        "meshrollout_gate_value": {"namespace", "plan", "gate"},
         "meshrollout_gate_verdicts": {"verdict"},
         "meshrollout_events": {"reason"},
         "meshrollout_reconcile_errors": {"error"},
