@@ -16,7 +16,6 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Coroutine, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -211,14 +210,21 @@ class Team:
         plans = [shop.kubectl("get", "canaryplans", f"-o=jsonpath={said}") for shop in self.shops]
         return "\n".join([*plans, *(f"--- {one.log.name}\n{one.text()}" for one in self.members)])
 
-    def asked(self, *, since: str = "") -> list[Request] | None:
-        """What they asked the API server for, in its own words; None where it keeps no audit log."""
+    def moment(self) -> int:
+        """This moment's place in the audit log; 0 where there is none."""
+        try:
+            return self.lab.audit_log().stat().st_size
+        except LabError:
+            return 0
+
+    def asked(self, since: int = 0) -> list[Request] | None:
+        """What they asked the API server for since a moment, in its own words; None where it keeps no audit log."""
         try:
             log = self.lab.audit_log()
         except LabError:
             return None
         accounts = {one.account for one in self.members}
-        return [one for one in requests(log, self.place) if one.user in accounts and one.at >= since]
+        return [one for one in requests(log, max(self.place, since)) if one.user in accounts]
 
     def healthy(self) -> None:
         """Assert that all live, that nothing went wrong, and that no right was missing; tell what they cost."""
@@ -238,14 +244,14 @@ class Team:
 class Install(Protocol):
     """Starts controllers."""
 
-    def __call__(self, *shops: Shop, copies: int = 1) -> Team:
-        """So many controllers for these shops."""
+    def __call__(self, *shops: Shop, copies: int = 1, everywhere: bool = False) -> Team:
+        """So many controllers for these shops; `everywhere`: with the rights for the whole cluster."""
         ...
 
 
-def _rights(home: str, shops: Sequence[Shop], accounts: Sequence[str]) -> list[Json]:
-    """What `rollout install` gives a controller of these namespaces, given to several accounts."""
-    cast: list[Json] = rbac(Options(namespace=home, namespaces=tuple(shop.ns for shop in shops), hold="policy"))
+def _rights(home: str, namespaces: Sequence[str], accounts: Sequence[str]) -> list[Json]:
+    """What `rollout install` gives a controller of these namespaces (all, when there are none), for each account."""
+    cast: list[Json] = rbac(Options(namespace=home, namespaces=tuple(namespaces), hold="policy"))
     subjects = [{"kind": "ServiceAccount", "name": name, "namespace": home} for name in accounts]
     theirs = {role["metadata"]["name"] for role in people()}
     found = []
@@ -283,7 +289,7 @@ def _member(lab: Lab, home: str, shops: Sequence[Shop], account: str, folder: Pa
     )
 
 
-def _prepare(lab: Lab, home: str, shops: Sequence[Shop], accounts: Sequence[str]) -> None:
+def _prepare(lab: Lab, home: str, rights: Sequence[Json]) -> None:
     """The controllers' namespace, their rights, and a Lease that nobody holds: without one the first waits."""
     lab.kubectl("create", "namespace", home)
     lease = {
@@ -292,26 +298,28 @@ def _prepare(lab: Lab, home: str, shops: Sequence[Shop], accounts: Sequence[str]
         "metadata": {"name": leader.NAME, "namespace": home},
         "spec": {"holderIdentity": "", "leaseDurationSeconds": leader.RELEASED},
     }
-    items = [*_rights(home, shops, accounts), lease]
+    items = [*rights, lease]
     lab.kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
-    for shop in shops:
-        shop.home = home
-        shop.remember()
 
 
 @pytest.fixture
 def install(lab: Lab, tmp_path: Path, open_shops: Callable[..., list[Shop]]) -> Iterator[Install]:
     """Starts controllers that are gone after the test, and before its shops are."""
     teams: list[Team] = []
+    bound: list[str] = []
 
-    def some(*shops: Shop, copies: int = 1) -> Team:
+    def some(*shops: Shop, copies: int = 1, everywhere: bool = False) -> Team:
         home = f"home-{secrets.token_hex(3)}"
         accounts = [f"{CONTROLLER}-{number}" for number in range(copies)]
         team = Team(lab, home, shops, [])
         teams.append(team)
-        with suppress(LabError):  # a lab that keeps no audit log
-            team.place = lab.audit_log().stat().st_size
-        _prepare(lab, home, shops, accounts)
+        team.place = team.moment()
+        rights = _rights(home, () if everywhere else tuple(shop.ns for shop in shops), accounts)
+        bound.extend(one["metadata"]["name"] for one in rights if one["kind"] == "ClusterRoleBinding")
+        _prepare(lab, home, rights)
+        for shop in shops:
+            shop.home = home
+            shop.remember()
         for account in accounts:
             member = _member(lab, home, shops, account, tmp_path)
             team.members.append(member)
@@ -320,8 +328,9 @@ def install(lab: Lab, tmp_path: Path, open_shops: Callable[..., list[Shop]]) -> 
         return team
 
     yield some
+    if bound:
+        lab.kubectl("delete", "clusterrolebindings", *bound, "--ignore-not-found")
     for team in teams:
         for member in team.members:
             member.close()
-        lab.kubectl("delete", "clusterrolebinding", f"{CONTROLLER}-hold-mode-{team.home}", "--ignore-not-found")
         lab.kubectl("delete", "namespace", team.home, "--ignore-not-found", "--wait=false")
