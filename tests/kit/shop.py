@@ -163,7 +163,7 @@ class Shop:
         self.load = Load(self.lab, self.ns)
         self.load.prepare()
         self.kubectl("rollout", "status", "deployment/web", "--timeout=110s")
-        self._runs = self.watch("planruns", "{.spec.attempt} {.status}{'\\n'}")
+        self._runs = self.watch("planruns", "{.spec.attempt} {.metadata.generation} {.status}{'\\n'}")
         self._pods = self.watch(
             "pods",
             "{.metadata.uid},{.metadata.deletionTimestamp},{.metadata.deletionGracePeriodSeconds},"
@@ -255,7 +255,7 @@ class Shop:
         """The status of the newest run, as it was last written; empty before there is one."""
         newest = (0, "{}")
         for line in list(self._runs.lines):
-            attempt, _, status = line.partition(" ")
+            attempt, _, status = line.split(" ", 2)
             if int(attempt) >= newest[0]:
                 newest = int(attempt), status or "{}"
         found: Json = json.loads(newest[1])
@@ -266,8 +266,8 @@ class Shop:
         """Every version of every run that the API server told of, as far as its status goes."""
         watch: Watch | None = getattr(self, "_runs", None)  # a shop that did not open has none
         for line in list(watch.lines) if watch else ():
-            attempt, _, status = line.partition(" ")
-            meta = {"name": f"{self.ns}/{attempt}", "uid": attempt, "generation": 1}
+            attempt, generation, status = line.split(" ", 2)
+            meta = {"name": f"{self.ns}/{attempt}", "uid": attempt, "generation": int(generation)}
             yield {"kind": "PlanRun", "metadata": meta, "status": json.loads(status or "{}")}
 
     @property
