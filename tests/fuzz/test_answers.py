@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any, cast
 
 import orjson
+import pytest
 from aiohttp import web
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -33,6 +34,8 @@ from rollout.ports.watch import Blind, Gone, Listed, Put, Scope, Seeing, Told
 from tests.kit.builders import SUCCESS
 from tests.kit.mutations import VALUES, examples, mutated
 from tests.kit.prometheus import FakePrometheus, serving, vector
+
+pytestmark = pytest.mark.timeout(600)  # a hunt with ROLLOUT_FUZZ takes its time
 
 # -- what the API server answers
 
@@ -78,7 +81,7 @@ HEADERS = st.dictionaries(
 
 
 @given(INTENTS, CODES, BODIES, HEADERS)
-@examples(200)
+@examples(80)
 @example(Intent("get", DEPLOYMENT, "shop", "web"), 429, b"", {"Retry-After": "²"})
 @example(Intent("patch", DEPLOYMENT), 422, json.dumps(STATUS | {"details": [1]}).encode(), {})
 @example(Intent("patch", DEPLOYMENT), 422, json.dumps(STATUS | {"details": {"causes": 5}}).encode(), {})
@@ -92,6 +95,7 @@ def test_every_refusal_is_one_of_our_errors(intent: Intent, code: int, body: byt
 
 
 @given(INTENTS, CODES, mutated(STATUS, values=st.just(CANARY)), st.sampled_from(["", *SPILLS]), HEADERS)
+@examples(40)
 def test_no_refusal_repeats_what_may_be_secret(
     intent: Intent, code: int, body: Json, spill: str, headers: dict[str, str]
 ) -> None:
@@ -103,6 +107,7 @@ def test_no_refusal_repeats_what_may_be_secret(
 
 
 @given(CODES.filter(lambda code: code not in (403, 404)), mutated(STATUS, 1, values=st.just(CANARY)))
+@examples(40)
 def test_nothing_that_is_said_of_a_secret_is_repeated(code: int, body: Json) -> None:
     error = fault(Intent("create", SECRET, "shop", "db"), Answer(code, json.dumps(body).encode()))
     assert CANARY not in f"{error} {error.hint}"
@@ -193,7 +198,7 @@ async def heard(wire: Wire) -> list[Told]:
 
 
 @given(st.lists(LINES, max_size=4), st.lists(st.integers(1, 60), max_size=4), st.booleans())
-@examples(150)
+@examples(60)
 @example([b'{"type":"ADDED","object":{"metadata":{"resourceVersion":"11"}}}'], [], False)
 @example([b'{"type":"BOOKMARK","object":{"metadata":{"resourceVersion":11}}}'], [], False)
 @example([b'{"type":"ERROR","object":{"code":1e400}}'], [], False)
@@ -210,6 +215,7 @@ def test_whatever_a_watch_sends_it_is_blind_at_most(lines: list[bytes], cuts: li
 
 
 @given(mutated(LIST, values=VERSIONS).map(lambda body: json.dumps(body).encode()) | BODIES)
+@examples(40)
 @example(json.dumps(LIST | {"metadata": {"resourceVersion": 5}}).encode())
 @example(json.dumps(LIST | {"items": [{"metadata": {}}]}).encode())
 @example(json.dumps(LIST | {"metadata": {"resourceVersion": "5", "continue": {}}}).encode())
@@ -317,7 +323,7 @@ def sound(reading: Reading) -> None:
 
 
 @given(st.lists(st.tuples(HTTP, RAW, HEAD), min_size=1, max_size=4))
-@examples(40)
+@examples(15)
 @example([(200, b"[" * 100_000, {})])
 @example(
     [(200, json.dumps({"status": "success", "data": vector([(SERIES[0], "1")])}).replace('"a"', "[]").encode(), {})]
@@ -329,7 +335,7 @@ def test_every_answer_is_a_reading(answers: list[tuple[int, bytes, dict[str, str
 
 
 @given(st.lists(VECTORS, min_size=1, max_size=5))
-@examples(30)
+@examples(12)
 @example([vector([(labels(part="total"), "-5")])])
 @example([vector([(labels(part="total"), "+Inf"), (labels(part="bad"), "+Inf")])])
 @example([vector([(labels(part="total"), "10"), (labels(part="bad"), "20")])])
@@ -377,7 +383,7 @@ def _judge(gate: CountGate | QueryGate, samples: Sequence[Sample], *, judged: Se
 
 
 @given(st.lists(st.tuples(COUNTERS | SILENCE, st.booleans()), max_size=12), st.integers(0, 100))
-@examples(150)
+@examples(60)
 @example(
     [(Sample("value", "q", pods={"a": (100.0, 0.0)}), True), (Sample("value", "q", pods={"a": (150.0, 60.0)}), True)],
     20,
@@ -395,6 +401,7 @@ NUMBERS = st.floats(allow_nan=False, allow_infinity=False).map(lambda value: Sam
 
 
 @given(st.lists(NUMBERS | SILENCE, max_size=12))
+@examples(40)
 @example([Sample("value", "q", 0.0), *[Sample("no-data", "q"), Sample("unknown", "q", detail="down")] * 2])
 def test_a_query_fails_by_a_number_only(samples: list[Sample]) -> None:
     _judge(QUERY, samples)

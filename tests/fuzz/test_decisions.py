@@ -29,6 +29,8 @@ from tests.kit.controlled import Controlled
 from tests.kit.mutations import VALUES, at, examples, mutated, paths
 from tests.kit.sim import GOOD, Sim
 
+pytestmark = pytest.mark.timeout(600)  # a hunt with ROLLOUT_FUZZ takes its time
+
 # -- orders, as the API server may have stored them
 
 MINE = {"plan": "web", "run": "web-bbbbb-1", "runUid": "uid-run"}
@@ -184,7 +186,7 @@ def _check_turn(before: State, after: State, given: tuple[Order, ...]) -> None:
 
 
 @given(RUNS, TURNS, decisions())
-@examples(100)
+@examples(50)
 @example(
     CANARY,
     [(WELL, 1.0, True)],
@@ -227,7 +229,7 @@ def test_only_orders_for_this_run_and_plan_are_passed_on(found: list[Json]) -> N
 
 
 @given(RUNS, st.lists(WORLDS, min_size=1, max_size=5), decisions())
-@examples(40)
+@examples(25)
 def test_orders_for_others_change_nothing(spec: RunSpec, worlds: list[Seen], found: list[Json]) -> None:
     given, state = _parsed([d for d in found if not _is_mine(d)]), State()
     for number, world in enumerate(worlds):
@@ -237,7 +239,7 @@ def test_orders_for_others_change_nothing(spec: RunSpec, worlds: list[Seen], fou
 
 
 @given(RUNS, st.lists(st.tuples(WORLDS, st.booleans()), min_size=1, max_size=6), decisions())
-@examples(40)
+@examples(25)
 def test_what_cannot_be_understood_is_refused_in_words_and_not_obeyed(
     spec: RunSpec, turns: list[tuple[Seen, bool]], found: list[Json]
 ) -> None:
@@ -307,7 +309,7 @@ def readable(raw: Json) -> tuple[RunSpec, State] | None:
 
 
 @given(RUNS, st.sampled_from(STATES), st.data())
-@examples(100)
+@examples(50)
 def test_a_damaged_run_is_refused_in_words_or_decided_about(spec: RunSpec, state: State, data: st.DataObject) -> None:
     raw = stored(spec, state)
     part = data.draw(st.sampled_from(["spec", "state", "both"]))
@@ -325,7 +327,7 @@ def test_a_damaged_run_is_refused_in_words_or_decided_about(spec: RunSpec, state
 
 
 @given(RUNS, st.sampled_from(STATES), st.data())
-@examples(50)
+@examples(25)
 def test_fields_of_a_newer_version_are_passed_over(spec: RunSpec, state: State, data: st.DataObject) -> None:
     raw = stored(spec, state)
     inside = [path for path in paths(raw["spec"]["program"]) if isinstance(at(raw["spec"]["program"], path), dict)]
@@ -337,7 +339,7 @@ def test_fields_of_a_newer_version_are_passed_over(spec: RunSpec, state: State, 
 
 
 @given(RUNS, st.sampled_from(STATES), st.data())
-@examples(50)
+@examples(25)
 def test_fields_that_an_older_version_did_not_write_have_their_defaults(
     spec: RunSpec, state: State, data: st.DataObject
 ) -> None:
