@@ -17,7 +17,7 @@ from rollout.plan.base import HOLD_LABEL, Json
 from tests.kit.controllers import WRITES, Controller, Install, Team
 from tests.kit.shop import IMAGE, Done, OpenShops, Shop, canary, lossless, together
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
 RATE = 20
 """Requests per second: several shops share two cores with the cluster."""
 
