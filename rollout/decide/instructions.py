@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Final
 
 from rollout.decide.action import Size, Steer
 from rollout.decide.broken import down, unpinned
@@ -15,6 +16,11 @@ from rollout.decide.turn import MOMENT, Decision, block, happen, note, spent, un
 from rollout.decide.watch import watch
 from rollout.plan.program import Approve, Settings, Step
 from rollout.plan.run import Phase, RunSpec, State
+
+HEALS: Final = 5
+"""So often in a row a route is put back that does not stay; then the run holds and says so."""
+AGAIN: Final = 10.0
+"""Seconds between two tries after that."""
 
 
 def prepare(run: RunSpec, state: State, step: Step, percent: float, seen: Seen, now: float) -> Decision | None:
@@ -103,19 +109,53 @@ def in_place(run: RunSpec, state: State, seen: Seen, now: float) -> Decision | N
         if state.routed != state.weight:
             settled = now + run.program.settings.settle
             return Decision(replace(state, routed=state.weight, settled=settled))
+        if state.heals and until(state.settled or 0.0, now) <= 0:
+            return Decision(_settled(replace(state, heals=()), now))
         return None
-    ours_pending = state.routed != state.weight
-    if ours_pending or run.program.settings.drift == "heal":
-        if not ours_pending:
-            text = f"{view.drift or 'a route was changed'}; put back to {state.weight:g} %"
-            state = note(state, now, Reason.DRIFT, text, warning=True)
+    if state.routed != state.weight and not state.heals:  # our own write has not landed
         return _put(run, replace(state, routed=None), seen, now)
+    if run.program.settings.drift == "heal":
+        return _heal(run, state, seen, now)
     text = f"{view.drift or 'a route was changed'}; asked were {state.weight:g} %"
     if run.program.settings.drift == "hold":
         text += f"; rollout promote {run.plan} puts it back, rollout abort {run.plan} goes home"
         return block(state, now, Reason.DRIFT, text)
     already = any(n.reason == Reason.DRIFT and n.message == text for n in state.notes)
     return None if already else Decision(note(state, now, Reason.DRIFT, text, warning=True))
+
+
+def _heal(run: RunSpec, state: State, seen: Seen, now: float) -> Decision:
+    """Put the routes back, and say so once; against somebody who writes faster than they settle it would be a fight."""
+    heals, counts = state.heals, state.routed == state.weight  # it was in place, and was changed again
+    if len(heals) >= HEALS:
+        held = _fought(run, state, seen, now)
+        left = AGAIN - (now - heals[-1])
+        if left > 0:
+            return replace(held, wake=min(left, held.wake))
+        state = held.state
+    text = f"{seen.route.drift or 'a route was changed'}; put back to {state.weight:g} %"
+    if not any(n.reason == Reason.DRIFT and n.message == text for n in state.notes):
+        state = note(state, now, Reason.DRIFT, text, warning=True)
+    turn = _put(run, replace(state, routed=None), seen, now)
+    counts |= bool(turn.actions) and now - heals[-1] > run.program.settings.settle if heals else False
+    return replace(turn, state=replace(turn.state, heals=(*heals[:HEALS], now))) if counts else turn
+
+
+def _settled(state: State, now: float) -> State:
+    """The state when what was put back has stayed."""
+    drifted = state.holding is not None and state.holding.reason == Reason.DRIFT
+    return unblock(state, now) if drifted else state
+
+
+def _fought(run: RunSpec, state: State, seen: Seen, now: float) -> Decision:
+    every = (state.heals[HEALS - 1] - state.heals[0]) / (HEALS - 1)
+    what, settle = seen.route.drift or "a route was changed", run.program.settings.settle
+    text = f"{what}; put back {HEALS} times, and somebody writes it again at least every {every:.0f} s, before it"
+    text += (
+        f" has settled ({settle:g} s): stop who does, let him ignore the fields that a run changes (examples/gitops),"
+    )
+    text += " or set router.drift of the plan; the run goes on by itself then"
+    return block(state, now, Reason.DRIFT, text)
 
 
 def _put(run: RunSpec, state: State, seen: Seen, now: float) -> Decision:

@@ -24,7 +24,8 @@ def promote(run: RunSpec, state: State, order: Order, seen: Seen, now: float) ->
         return refuse(state, order, _waits(run, state), now)
     drifted = state.holding is not None and state.holding.reason == Reason.DRIFT
     if drifted:
-        state = replace(state, routed=None)  # as if our own write had not landed: the weights are put back, once
+        # as if our own write had not landed: the weights are put back, once
+        state = replace(state, routed=None, heals=())
     if order.full:
         goal = _full(run.program)
         state = replace(enter(state, goal, now) if state.step < goal else state, full=True)

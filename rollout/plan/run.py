@@ -149,6 +149,8 @@ class State:
     """Percent asked of the router."""
     routed: float | None = None
     """Percent last seen in place; differs from `weight` while our own write has not landed."""
+    heals: tuple[float, ...] = ()
+    """When routes that somebody changed were put back, and did not stay so: the first few times, and the last."""
     prepared: int = 0
     """So many pods of the candidate have been seen ready, and had the time to reach every proxy."""
     sized: float | None = None

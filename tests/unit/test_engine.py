@@ -159,6 +159,37 @@ def test_a_foreign_change_is_healed_told_or_waited_for() -> None:
     assert (told.state.phase, told.actions) == (Phase.PROGRESSING, ())
 
 
+def fought(settle: float, rounds: int, every: float) -> State:
+    """Somebody changes the route every so many seconds; each time it is put back, and seen in place a second later."""
+    state, at = holding(), 111.0
+    for _ in range(rounds):
+        turn = decide(RUN, state, steered(90.0), at)
+        state = decide(RUN, turn.state, steered(10.0), at + 1).state
+        for second in range(2, int(every)):
+            state = decide(RUN, state, steered(10.0), at + second).state
+        at += every
+    return state
+
+
+def test_a_route_that_is_changed_before_it_has_settled_is_told_once_and_holds_after_five_times() -> None:
+    state = fought(RUN.program.settings.settle, 5, 2.0)
+    assert [note.reason for note in state.notes] == [Reason.DRIFT]
+    held = decide(RUN, state, steered(90.0), 121.0)
+    assert (held.state.phase, held.state.reason, held.actions) == (Phase.HOLDING, Reason.DRIFT, ())
+    assert "somebody writes it again at least every 2 s" in held.state.message
+    tried = decide(RUN, held.state, steered(90.0), 130.0)
+    assert tried.actions == (Steer(10.0),), "every ten seconds it is tried again"
+    there = decide(RUN, tried.state, steered(10.0), 131.0)
+    settled = decide(RUN, there.state, steered(10.0), 131.0 + RUN.program.settings.settle)
+    assert (settled.state.phase, settled.state.heals) == (Phase.PROGRESSING, ())
+
+
+def test_a_route_that_settles_between_two_changes_is_put_back_again_and_again() -> None:
+    state = fought(RUN.program.settings.settle, 12, RUN.program.settings.settle + 4)
+    assert state.phase is Phase.PROGRESSING
+    assert [note.reason for note in state.notes].count(Reason.DRIFT) == 1
+
+
 def test_our_own_write_that_was_lost_is_written_again_whatever_the_drift_policy() -> None:
     state = progressing(weight=10.0, routed=0.0, prepared=1)
     turn = decide(run(10.0, 50.0, drift="hold"), state, steered(0.0), 101.0)
