@@ -1,6 +1,7 @@
 """`make soak`: random stories with faults in the simulated cluster; prints each seed that broke an invariant.
 
-`python -m bench.soak --seed N` tells one story again, line by line.
+`python -m bench.soak --seed N` tells one story again, line by line.  With `--controller` the stories are those of
+controllers that find the plan in Git; without, those of the foreground engine.
 """
 
 from __future__ import annotations
@@ -8,30 +9,52 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
+from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 
 from rollout.plan.kinds import Ref
+from tests.kit import controlled_stories
 from tests.kit.sim import Sim
 from tests.kit.stories import Story, sim_of, story, tell
+from tests.sim import test_controller_seeds
 from tests.sim.test_seeds import CHUNK, play
+
+Play = Callable[[Iterable[int]], list[str]]
 
 
 def main(argv: list[str] | None = None) -> int:
     """Exit code 1 when an invariant was broken."""
     parser = argparse.ArgumentParser(prog="python -m bench.soak", description=__doc__)
+    parser.add_argument("--controller", action="store_true", help="stories under controllers")
     parser.add_argument("--runs", type=int, default=20_000)
     parser.add_argument("--first", type=int, default=100_000, help="the first seed; CI takes 0 to 1999")
     parser.add_argument("--seed", type=int, help="tell only this story, line by line")
     args = parser.parse_args(argv)
-    return _one(args.seed) if args.seed is not None else _many(args.first, args.runs)
+    if args.seed is None:
+        return _many(args.first, args.runs, test_controller_seeds.play if args.controller else play)
+    return _judged(_controlled(args.seed) if args.controller else _one(args.seed))
 
 
-def _one(seed: int) -> int:
+def _one(seed: int) -> list[str]:
     told = story(seed)
     print(told)
     sim = sim_of(told)
     sim.memory.objects.watchers.append(lambda ref: _print_write(sim, ref))
-    wrong = asyncio.run(_tell(told, sim))
+    return asyncio.run(_tell(told, sim))
+
+
+def _controlled(seed: int) -> list[str]:
+    told = controlled_stories.story(seed)
+    print(told)
+    world = controlled_stories.world_of(told)
+    world.sim.memory.objects.watchers.append(lambda ref: _print_write(world.sim, ref))
+    try:
+        return asyncio.run(controlled_stories.tell(told, world))
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is what the seed does
+        return [f"{type(error).__name__}: {error}"]
+
+
+def _judged(wrong: list[str]) -> int:
     print("\n".join(wrong) or "every invariant holds")
     return 1 if wrong else 0
 
@@ -51,7 +74,7 @@ def _print_write(sim: Sim, ref: Ref) -> None:
     print(f"{sim.memory.clock.now() % 10_000:8.1f}  {ref}  {what if obj else 'gone'}")
 
 
-def _many(first: int, runs: int) -> int:
+def _many(first: int, runs: int, play: Play) -> int:
     chunks = [range(at, min(at + CHUNK, first + runs)) for at in range(first, first + runs, CHUNK)]
     broken = 0
     with ProcessPoolExecutor() as pool:

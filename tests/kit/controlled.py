@@ -130,6 +130,8 @@ class Controlled:
     processes: list[Process] = field(default_factory=list)
     restart: bool = True
     """Whether a process that dies is followed by another, as in a Deployment."""
+    again: Callable[[], object] | None = None
+    """Starts that other one; an ordinary process without faults if there is nothing said."""
     born: dict[str, str] = field(default_factory=dict)
     """Every run that there ever was: its UID, and the digest of what it tries."""
     broken: list[str] = field(default_factory=list)
@@ -164,7 +166,7 @@ class Controlled:
             for process in self.processes:
                 await process.step()
             if self.restart and all(process.dead for process in self.processes):
-                self.spawn()
+                (self.again or self.spawn)()
             await clock.sleep(TICK)
 
     async def passed(self, seconds: float) -> None:
