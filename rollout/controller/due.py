@@ -35,10 +35,10 @@ class Due(Generic[K]):
             self._heap = [entry for entry in self._heap if self._at.get(entry[2]) == entry[0]]
             heapq.heapify(self._heap)
 
-    def pop(self, now: float) -> list[K]:
-        """What is due, the longest overdue first."""
+    def pop(self, now: float, most: float = math.inf) -> list[K]:
+        """What is due, the longest overdue first; so many at most, the rest stays due."""
         due: list[K] = []
-        while self._heap and self._heap[0][0] <= now:
+        while self._heap and self._heap[0][0] <= now and len(due) < most:
             at, _, key = heapq.heappop(self._heap)
             if self._at.get(key) == at:  # otherwise it was pushed again for an earlier time, and is done with
                 del self._at[key]

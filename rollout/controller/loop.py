@@ -29,6 +29,8 @@ from rollout.ports.clock import Clock
 from rollout.ports.router import Concerns
 from rollout.ports.watch import Blind, Listed, Scope, Seeing, Told, Watcher
 
+AT_ONCE: Final = 32
+"""So many turns are under way at most: hundreds at once would only wait for each other, and the lease behind them."""
 LONGEST: Final = 30.0
 """Seconds between two tries of a plan whose turns fail, at most."""
 log = logging.getLogger(__name__)
@@ -91,7 +93,7 @@ class Controller:
         self._notice_lead()
         if not (self._led and self.ready):
             return
-        for key in self.due.pop(self.clock.monotonic()):
+        for key in self.due.pop(self.clock.monotonic(), AT_ONCE - len(self._turns)):
             if key in self._turns:
                 self._again.add(key)
             else:

@@ -36,7 +36,9 @@ def look(gate: Gate, before: GateState, sample: Sample, now: float, *, judged: b
 
     The first value of a new attempt is not judged either: it tells of what was before.
     """
-    after = replace(before, next_look=now + gate.every, query=sample.query)
+    # at whole seconds: what many runs ask at the same moment is asked together
+    later = float(round(now + gate.every)) if gate.every >= 2 else now + gate.every
+    after = replace(before, next_look=later, query=sample.query)
     if sample.status != "value":
         return _remember(gate, after, _dataless(gate, sample, now))
     after, judged = replace(after, anew=False), judged and not before.anew

@@ -40,10 +40,15 @@ def glance(state: State, step: Step, seen: Seen, now: float) -> tuple[State, Gat
 
 
 def _begin(state: State, step: Step, now: float) -> State:
-    """Start the hold: every gate looks once at once, so that its counters have a beginning."""
+    """Start the hold: a gate that never looked does so at once, so that its counters have a beginning.
+
+    The others keep their pace; each has a look at the end of the hold, if its own would come later.
+    """
     gates = dict(state.gates)
     for gate in step.gates:
-        gates[gate.name] = replace(gates.get(gate.name, GateState()), next_look=now)
+        known = gates.get(gate.name, GateState())
+        later = min(max(known.next_look, now), now + step.hold) if known.looks or known.cursor else now
+        gates[gate.name] = replace(known, next_look=later)
     return replace(state, held_since=now, gates=gates)
 
 
