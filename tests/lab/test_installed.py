@@ -398,14 +398,12 @@ def test_torn_out_in_mid_run_production_serves_on_and_the_commands_of_the_guide_
 def test_at_rest_it_asks_nobody_anything_but_its_lease(open_shops: OpenShops, controller: Installed) -> None:
     (shop,) = open_shops(1, replicas=1)
     commit(shop, canary(shop.ns), controller)
-    for number in range(4):
+    for name in ("idle-0", "idle-1", "idle-2", "idle-3"):
         other = canary(shop.ns)
-        other["metadata"]["name"] = f"idle-{number}"
-        other["spec"]["target"]["name"] = f"idle-{number}"
-        web = shop.get("deployment/web")
-        pod = web["spec"]["template"]["spec"]["containers"][0]["image"]
-        shop.kubectl("create", "deployment", f"idle-{number}", f"--image={pod}")
+        other["metadata"]["name"] = other["spec"]["target"]["name"] = name
+        shop.kubectl("create", "deployment", name, f"--image={IMAGE}1.0")
         shop.apply(other)
+    shop.kubectl("wait", "deployment", "--all", "--for=condition=Available", "--timeout=110s")
     phases = "-o=jsonpath={.items[*].status.phase}"
     names = ["Idle"] * 5
     assert wait_for(lambda: shop.kubectl("get", "canaryplans", phases).split() == names, 90, 1), controller.text()
