@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from rollout.controller.status import plan_status, run_status
+from rollout.plan.base import Json
 from rollout.plan.lint import rules
 from rollout.plan.mistakes import READING
 from rollout.plan.parse import from_object, parse
@@ -167,6 +168,7 @@ def full_state() -> State:
         undone=("weights",),
         undo_to="0123456789ab",
         sized=4.0,
+        heals=(2.0, 4.0),
     )
 
 
@@ -186,7 +188,8 @@ def test_a_run_is_stored_whole_and_its_spec_never_changes(apiserver: ApiServer, 
     table = apiserver.kubectl("get", "prun", "-n", namespace, "web-crd-test")
     assert table.split()[:12] == ["NAME", "PLAN", "PHASE", "STEP", "WEIGHT", "OUTCOME", "AGE", *row]
 
-    for change in ({"attempt": 2}, {"program": {"steps": []}}, {"program": {"more": 1}}, {"program": {"format": None}}):
+    programs: tuple[Json, ...] = ({"steps": []}, {"more": 1}, {"format": None})
+    for change in ({"attempt": 2}, *({"program": it} for it in programs)):
         patch = ("patch", "prun", "-n", namespace, "web-crd-test", "--type=merge", "-p", json.dumps({"spec": change}))
         with pytest.raises(AssertionError, match="spec is immutable"):
             apiserver.kubectl(*patch)
