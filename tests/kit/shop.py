@@ -355,12 +355,13 @@ def together(*stories: Callable[[], None]) -> None:
 
 
 def at(step: int, *, holding: bool = True) -> Callable[[Json], bool]:
-    """The run is at this step; `holding`: its hold has begun, so the candidate has its weight."""
+    """The run is at this step; `holding`: the candidate has been given its weight."""
 
     def reached(run: Json) -> bool:
         state = run.get("state", {})
         here: bool = state.get("step", 0) == step and state.get("started", 0) > 0 and "ended" not in state
-        return here and (not holding or "heldSince" in state)
+        told = [note["reason"] for note in state.get("notes", []) if note["reason"] in ("StepPassed", "WeightSet")]
+        return here and (not holding or told[-1:] == ["WeightSet"])
 
     return reached
 
