@@ -33,7 +33,13 @@ from tests.kit.installed import (
 from tests.kit.lab import missing, up
 from tests.kit.shop import IMAGE, MANIFEST, ROOT, OpenShops, Shop, canary, lossless, together
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]  # the first time, images and programs are built
+pytestmark = [
+    pytest.mark.lab,
+    pytest.mark.timeout(900),
+    pytest.mark.skipif(
+        not os.environ.get("ROLLOUT_LONG"), reason="NOT PROVED on a quiet machine yet; ROLLOUT_LONG=1 runs it"
+    ),
+]
 RATE = 20
 HOME = "rollout-system"
 SEEDS = (9, 4, 7)

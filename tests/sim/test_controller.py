@@ -10,6 +10,7 @@ from rollout.plan.run import Phase
 from tests.kit.controlled import shop
 from tests.kit.sim import BAD, GOOD, plan
 
+pytestmark = pytest.mark.timeout(300)
 SHORT = plan(steps=[{"weight": 50, "hold": "2s"}])
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.kit.controlled_stories import story, tell
 
-RUNS = int(os.environ.get("ROLLOUT_CONTROLLER_SEEDS", "100"))
+RUNS = int(os.environ.get("ROLLOUT_CONTROLLER_SEEDS", "40"))
 FIRST = int(os.environ.get("ROLLOUT_FIRST_SEED", "0"))
 CHUNK = 10
 
