@@ -91,6 +91,12 @@ def killed(shop: Shop, steps: tuple[int, ...]) -> None:
     lossless(shop, f"kill -9 at {', '.join(STEPS[step] for step in steps)}, then start")
 
 
+def _weights(shop: Shop) -> list[int]:
+    """What the route that was made for the run gives each side."""
+    made = shop.get("virtualservices")["items"]
+    return [to.get("weight", 100) for one in made for to in one["spec"]["http"][0]["route"]]
+
+
 def interrupted(shop: Shop) -> None:
     """Ctrl-C takes the traffic home; with --leave it stays, and a second start goes on."""
     shop.traffic(20)
@@ -102,14 +108,13 @@ def interrupted(shop: Shop) -> None:
 
     plan = canary(shop.ns, hold="4s")
     engine = shop.start(plan, "1.1", "--leave")
-    shop.until(at(0), engine)
+    # what a run asks for is stored before it is done
+    shop.until(lambda _: _weights(shop) == [80, 20], engine)
     engine.send(signal.SIGINT)
     assert engine.wait() == 130, engine.text()
     run = shop.run
     assert (run["phase"], run["weight"]) == ("Progressing", 20)
-    (made,) = shop.get("virtualservices")["items"]
-    weights = [to["weight"] for to in made["spec"]["http"][0]["route"]]
-    assert weights == [80, 20], "--leave leaves the traffic where it is"
+    assert _weights(shop) == [80, 20], "--leave leaves the traffic where it is"
     second = shop.start(plan, "1.1")
     ended(shop, second, 0, "Succeeded")
     shop.at_rest("1.1")
