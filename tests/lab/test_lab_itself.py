@@ -176,7 +176,7 @@ def test_a_program_that_ignores_its_end_is_killed(processes: Processes) -> None:
 
 def test_a_dead_program_is_explained_by_its_log(processes: Processes) -> None:
     processes.start("p", ["sh", "-c", "for i in $(seq 40); do echo line $i; done; echo the reason; exit 3"])
-    while processes.record("p") is not None:
+    while "the reason" not in processes.log("p").read_text() or processes.record("p") is not None:
         time.sleep(0.02)
     with pytest.raises(LabError) as caught:
         processes.check("p")
