@@ -140,7 +140,9 @@ async def _play(told: Story, world: Controlled) -> None:
         await _happen(world, event, foreign, over)
     await _let_pass(world, max([began + BUSY, *(at for at, _ in over)]), over)
     while not _at_rest(world):
-        _help(world)
+        if _waits(world):
+            _help(world)
+            await world.passed(5)  # an order takes effect in time, or never
         await world.until(lambda: _at_rest(world) or _waits(world), limit=900)
     await world.passed(70)
 
@@ -204,8 +206,7 @@ def _waits(world: Controlled) -> bool:
 
 
 def _help(world: Controlled) -> None:
-    if _waits(world):
-        world.order("resume" if world.run_phase() == Phase.PAUSED else "retry")
+    world.order("resume" if world.run_phase() == Phase.PAUSED else "retry")
 
 
 def _at_rest(world: Controlled) -> bool:
