@@ -141,7 +141,9 @@ class Sim:
     def _turned(self, view: RunView) -> None:
         self.turns += 1
         self.patience = self.patience + 1 if view.state.phase is Phase.PAUSED else 0
-        verb = "resume" if self.patience == PATIENCE else self.orders.get(self.turns)
+        # again and again: a run may be resumed and paused anew between two looks
+        resumes = self.patience > 0 and self.patience % PATIENCE == 0
+        verb = "resume" if resumes else self.orders.get(self.turns)
         if verb is not None:
             self.order(view, verb)
 
