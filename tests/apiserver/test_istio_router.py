@@ -56,7 +56,7 @@ def istio_kinds(apiserver: ApiServer) -> Iterator[None]:
     manifest = json.dumps({"apiVersion": "v1", "kind": "List", "items": definitions()})
     names = [f"crd/{kind.plural}.{kind.group}" for kind in KINDS]
     apiserver.kubectl("apply", "--server-side", "--filename=-", stdin=manifest)
-    apiserver.kubectl("wait", "--for=condition=Established", "--timeout=30s", *names)
+    apiserver.established(*names)
     yield
     apiserver.kubectl("delete", *names)
 

@@ -113,7 +113,7 @@ async def test_a_kind_is_found_as_soon_as_it_is_installed(kube_cluster: KubeClus
     crd = {"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "spec": spec}
     made = await kube_cluster.create(crd | {"metadata": {"name": "virtualservices.networking.istio.io"}})
     try:
-        apiserver.kubectl("wait", "--for=condition=Established", "crd/virtualservices.networking.istio.io")
+        apiserver.established("crd/virtualservices.networking.istio.io")
         assert await kube_cluster.serves(VIRTUAL_SERVICE)
     finally:
         await kube_cluster.delete(ref_of(made), Guard(made["metadata"]["uid"]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -34,6 +35,19 @@ class ApiServer:
             raise AssertionError(f"kubectl {' '.join(args)}: {done.stderr}")
         return done.stdout
 
+    def established(self, *kinds: str) -> None:
+        """Wait until these kinds are served. One that has no status at all yet is an error to `kubectl wait`."""
+        end = time.monotonic() + 30
+        while True:
+            try:
+                self.kubectl("wait", "--for=condition=Established", "--timeout=30s", *kinds)
+            except AssertionError:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.2)
+            else:
+                return
+
 
 @pytest.fixture(scope="session")
 def apiserver() -> ApiServer:
@@ -45,7 +59,7 @@ def apiserver() -> ApiServer:
         lab = up("test-api", "api")
         server = ApiServer(lab.kubeconfig, str(lab.site.program("kubectl")))
     server.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(CRDS))
-    server.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(CRDS))
+    server.established("-f", str(CRDS))
     return server
 
 
