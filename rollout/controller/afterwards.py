@@ -15,7 +15,7 @@ from rollout.errors import InvalidInput
 from rollout.observe import orders
 from rollout.observe.observer import read_target
 from rollout.observe.templates import digest
-from rollout.observe.workload import REVISION, full_size
+from rollout.observe.workload import full_size, revision_of
 from rollout.plan.base import Json
 from rollout.plan.kinds import PLAN_DECISION, ref_of
 from rollout.plan.run import Phase, State
@@ -108,20 +108,15 @@ async def goal_of(world: World, namespace: str, target: str, to_revision: int | 
     stable = full_size(sets)
     if deployment is None or stable is None:
         raise InvalidInput(f"Deployment/{target} is in mid-roll, or gone", hint="undo again when it has rolled")
-    known = ", ".join(str(_number(rs)) for rs in sorted(sets, key=_number))
+    known = ", ".join(str(revision_of(rs)) for rs in sorted(sets, key=revision_of))
     if to_revision is not None:
-        chosen = [rs for rs in sets if _number(rs) == to_revision]
+        chosen = [rs for rs in sets if revision_of(rs) == to_revision]
         problem = f"there is no revision {to_revision}"
     elif digest(deployment["spec"]["template"]) != digest(stable["spec"]["template"]):
         return digest(stable["spec"]["template"])
     else:
-        chosen = sorted((rs for rs in sets if _number(rs) < _number(stable)), key=_number)
+        chosen = sorted((rs for rs in sets if revision_of(rs) < revision_of(stable)), key=revision_of)
         problem = "nothing ran before this version, as far as is known"
     if not chosen:
         raise InvalidInput(problem, hint=f"revisions that are kept: {known}")
     return digest(chosen[-1]["spec"]["template"])
-
-
-def _number(replica_set: Json) -> int:
-    number = (replica_set["metadata"].get("annotations") or {}).get(REVISION, "0")
-    return int(number) if number.isdigit() else 0

@@ -17,7 +17,7 @@ from rollout.checks.subject import hold_mode
 from rollout.controller.afterwards import answer, first_order, go_back, taken
 from rollout.controller.events import tell
 from rollout.controller.record import Unreadable, parse
-from rollout.controller.settling import discard
+from rollout.controller.settling import prune
 from rollout.controller.starting import (
     Armed,
     StartRefused,
@@ -72,10 +72,10 @@ class Beginning:
         known = self._known.setdefault(plan["metadata"]["uid"], _Known())
         try:
             parsed = _parsed(known, plan)
-            if (older := await self._older(plan, parsed)) is not None:
+            if (older := await self._older(plan)) is not None:
                 text = f"plan {older} is older and has the same target; delete one of both"
                 return await self._tell(plan, "Invalid", Reason.ANOTHER_PLAN, text, runs)
-            await self._prune(runs, parsed.spec.history)
+            await prune(self.world, runs, parsed.spec.history)
             last = _last(self.world, known, runs)
             order = await first_order(self.world, runs[0], last) if last else None
             if order is not None and last is not None:
@@ -108,7 +108,8 @@ class Beginning:
             case "wait":
                 return await self._tell(plan, "Pending", rest.reason, rest.message, runs)
             case "rest":
-                await self._hold(parsed)
+                with suppress(StartRefused):  # it has no pods: there is nothing to let go
+                    await self._held(parsed)
                 return await self._tell(plan, "Idle", rest.reason, rest.message, runs)
 
     async def _look(self, plan: Json, parsed: CanaryPlan, last: Last | None, *, again: bool) -> Rest:
@@ -129,15 +130,12 @@ class Beginning:
             text = "; ".join(f"{f.code} {f.message}" + (f" ({f.fix})" if f.fix else "") for f in errors[:3])
             await self._tell(plan, "Invalid", Reason.PREFLIGHT_FAILED, text, runs)
             return AGAIN
-        mode = await hold_mode(self.world, parsed)
-        armed = await arm(self.world, parsed, mode, {}) if parsed.spec.target else Armed()
         try:
-            target = await read_revision(self.world, parsed, mode, armed)
+            target = await self._held(parsed)
         except StartRefused as error:
             await self._tell(plan, "Pending", Reason.NOT_HELD, str(error), runs)
             return AGAIN
-        if parsed.spec.target and target.revision.digest == target.revision.stable_digest:
-            await let_go(self.world, target)
+        if target is None:
             return 0.0
         if last is not None and last.state.undo_to == target.revision.digest:
             target = replace(target, revision=replace(target.revision, undoes=last.spec.revision.digest))
@@ -153,18 +151,19 @@ class Beginning:
             await self.world.cluster.patch(ref_of(deployment), release_ops(deployment, token), guard_of(deployment))
         return await self._tell(plan, "Pending", rest.reason, rest.message, runs)
 
-    async def _hold(self, parsed: CanaryPlan) -> None:
-        """See to it that the target's next revision is held, and that what is held without need is let go."""
-        if parsed.spec.target is None:
-            return
+    async def _held(self, parsed: CanaryPlan) -> Target | None:
+        """The target with its next revisions held; None when it runs what it asks for: such a hold is let go.
+
+        Raises:
+            StartRefused: it is in mid-roll, or has no pods.
+        """
         mode = await hold_mode(self.world, parsed)
-        armed = await arm(self.world, parsed, mode, {})
-        try:
-            target = await read_revision(self.world, parsed, mode, armed)
-        except StartRefused:
-            return  # it has no pods: there is nothing to let go
-        if target.revision.digest == target.revision.stable_digest:
-            await let_go(self.world, target)
+        armed = await arm(self.world, parsed, mode, {}) if parsed.spec.target else Armed()
+        target = await read_revision(self.world, parsed, mode, armed)
+        if parsed.spec.target is None or target.revision.digest != target.revision.stable_digest:
+            return target
+        await let_go(self.world, target)
+        return None
 
     async def let_go_of_deleted(self, namespace: str, plan: str) -> float:
         """End the holds of a plan that is gone: label and mark are taken off, what is paused stays so."""
@@ -189,17 +188,13 @@ class Beginning:
         await tell(self.world, runs[0], Note(self.world.clock.now(), Reason.UNREADABLE, text, warning=True))
         return NEVER
 
-    async def _older(self, plan: Json, parsed: CanaryPlan) -> str | None:
+    async def _older(self, plan: Json) -> str | None:
         """The plan that has the same target and was there first."""
         mine = _age(plan)
         for other in await self.world.cluster.list(CANARY_PLAN, plan["metadata"]["namespace"]):
             if _age(other) < mine and _aims(other) == _aims(plan) and "deletionTimestamp" not in other["metadata"]:
                 return str(other["metadata"]["name"])
         return None
-
-    async def _prune(self, runs: Sequence[Json], keep: int) -> None:
-        for old in runs[keep:]:
-            await discard(self.world, old)
 
     async def _tell(
         self,

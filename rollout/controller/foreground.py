@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -13,6 +12,8 @@ from rollout.controller.caller import caller
 from rollout.controller.lease import DrivenElsewhere, RunLease, alive
 from rollout.controller.reconcile import Reconciler, Turn
 from rollout.controller.record import parse
+from rollout.controller.runs import ended, runs_of
+from rollout.controller.settling import prune, settle
 from rollout.controller.starting import (
     Armed,
     StartRefused,
@@ -25,7 +26,7 @@ from rollout.controller.starting import (
 from rollout.controller.status import rfc3339
 from rollout.controller.view import RunView
 from rollout.errors import InvalidInput, NotFound, Retry
-from rollout.plan.base import PLAN_LABEL, Json
+from rollout.plan.base import Json
 from rollout.plan.finding import Finding, Level
 from rollout.plan.kinds import (
     CANARY_PLAN,
@@ -38,7 +39,6 @@ from rollout.plan.kinds import (
 from rollout.plan.objects import CanaryPlan
 from rollout.plan.parse import from_object
 from rollout.plan.run import Phase
-from rollout.ports.cluster import guard_of
 from rollout.ports.world import World
 
 OnTurn = Callable[[RunView], None]
@@ -190,10 +190,7 @@ class Foreground:
 
     async def runs(self, namespace: str, plan: str | None = None) -> list[RunView]:
         """All runs (of a plan), the newest first."""
-        labels = None if plan is None else {PLAN_LABEL: plan[:63]}
-        found = await self.world.cluster.list(PLAN_RUN, namespace, labels)
-        found.sort(key=lambda r: (r["metadata"]["creationTimestamp"], r["spec"]["attempt"]), reverse=True)
-        return [self._view(run) for run in found]
+        return [self._view(run) for run in await runs_of(self.world, namespace, plan)]
 
     async def plans(self, namespace: str) -> list[Json]:
         """All plans of a namespace; of all when it is empty."""
@@ -218,31 +215,11 @@ class Foreground:
 
         An engine that was killed after its last turn leaves this undone; the next start does it.
         """
-        with suppress(NotFound):  # its plan was deleted: without its finalizer the run goes, too
-            await self.reconciler.turn(Ref(PLAN_RUN, view.namespace, view.name))
-        ref = Ref(LEASE, view.namespace, view.name)
-        lease = await self.world.cluster.get(ref)
-        if lease is not None:
-            await self._discard(ref, lease)
-        await self._tidy(view)
-
-    async def _tidy(self, view: RunView) -> None:
-        """Keep as many ended runs as the plan says."""
+        await settle(self.reconciler, view.namespace, view.name)
         plan = await self.world.cluster.get(Ref(CANARY_PLAN, view.namespace, view.spec.plan))
-        if plan is None:
-            return
-        ended = [r for r in await self.runs(view.namespace, view.spec.plan) if r.state.phase.ended]
-        for old in ended[_canary(plan).spec.history :]:
-            ref = Ref(PLAN_RUN, old.namespace, old.name)
-            found = await self.world.cluster.get(ref)
-            if found is not None:
-                await self._discard(ref, found)
-
-    async def _discard(self, ref: Ref, found: Json) -> None:
-        try:
-            await self.world.cluster.delete(ref, guard_of(found))
-        except NotFound:
-            return
+        if plan is not None:
+            runs = await runs_of(self.world, view.namespace, view.spec.plan)
+            await prune(self.world, [run for run in runs if ended(run)], _canary(plan).spec.history)
 
     async def _get(self, ref: Ref) -> Json:
         run = await self.world.cluster.get(ref)

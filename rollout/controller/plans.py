@@ -13,10 +13,11 @@ from rollout.controller.beginning import Beginning
 from rollout.controller.lease import alive
 from rollout.controller.reconcile import Reconciler
 from rollout.controller.record import FINALIZER, Unreadable
-from rollout.controller.settling import drop_lease, settle
+from rollout.controller.runs import ended, runs_of
+from rollout.controller.settling import discard, settle
 from rollout.errors import NotFound
-from rollout.plan.base import PLAN_LABEL, RUN_LABEL, Json
-from rollout.plan.kinds import CANARY_PLAN, LEASE, PLAN_RUN, Ref, ref_of
+from rollout.plan.base import RUN_LABEL, Json
+from rollout.plan.kinds import CANARY_PLAN, LEASE, Ref, ref_of
 from rollout.ports.world import World
 
 AT_ONCE: Final = 8
@@ -82,7 +83,7 @@ class Plans:
             if alive(lease, now):
                 self.reconciler.forget(run)
                 return float(lease["spec"].get("leaseDurationSeconds", 15)) + 1.0
-            await drop_lease(self.world, run.namespace, run.name)
+            await discard(self.world, lease)
         return 0.0
 
     async def _put_to_rest(self, run: Json) -> None:
@@ -95,15 +96,3 @@ class Plans:
         """Before an orderly stop: write what is only in memory, so that the next leader goes on where we were."""
         for record in list(self.reconciler.records.values()):
             await record.flush()
-
-
-async def runs_of(world: World, namespace: str, plan: str) -> list[Json]:
-    """The stored runs of a plan, the newest first."""
-    found = await world.cluster.list(PLAN_RUN, namespace, {PLAN_LABEL: plan[:63]})
-    mine = [run for run in found if run["spec"]["plan"] == plan]
-    return sorted(mine, key=lambda r: (r["metadata"]["creationTimestamp"], r["spec"]["attempt"]), reverse=True)
-
-
-def ended(run: Json) -> bool:
-    """Whether a stored run has ended, without reading all of it."""
-    return bool((run.get("status") or {}).get("endedAt"))

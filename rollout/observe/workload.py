@@ -51,14 +51,19 @@ def parse(deployment: Json, replica_sets: Iterable[Json]) -> Workload:
 
 def _view(rs: Json) -> ReplicaSetView:
     meta, status = rs["metadata"], rs.get("status") or {}
-    number = (meta.get("annotations") or {}).get(REVISION, "0")
     return ReplicaSetView(
         hash=(meta.get("labels") or {}).get(HASH_LABEL, ""),
         digest=digest(rs["spec"]["template"]),
         replicas=max(rs["spec"].get("replicas", 1), status.get("replicas", 0)),
         ready=status.get("readyReplicas", 0),
-        revision=int(number) if number.isdigit() else 0,
+        revision=revision_of(rs),
     )
+
+
+def revision_of(replica_set: Json) -> int:
+    """The number by which `kubectl rollout history` counts; 0 where there is none."""
+    number = (replica_set["metadata"].get("annotations") or {}).get(REVISION, "0")
+    return int(number) if number.isdigit() else 0
 
 
 def _stuck(status: Mapping[str, Any]) -> str:
