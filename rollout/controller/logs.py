@@ -9,7 +9,7 @@ from typing import Final
 import orjson
 
 from rollout.controller.view import RunView
-from rollout.plan.run import State
+from rollout.plan.run import State, news
 
 _PLAIN: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 """What every record has; the rest was given as keys."""
@@ -48,15 +48,13 @@ def to_stderr(level: int = logging.INFO) -> None:
 
 def story(view: RunView, before: State) -> None:
     """What happened to a run, a line each."""
-    known = set(before.notes)
-    for note in view.state.notes:
-        if note not in known:
-            keys = {
-                "namespace": view.namespace,
-                "plan": view.spec.plan,
-                "run": view.name,
-                "phase": str(view.state.phase),
-                "step": view.state.step + 1,
-                "detail": note.message,
-            }
-            log.log(logging.WARNING if note.warning else logging.INFO, note.reason, extra=keys)
+    for note in news(before, view.state):
+        keys = {
+            "namespace": view.namespace,
+            "plan": view.spec.plan,
+            "run": view.name,
+            "phase": str(view.state.phase),
+            "step": view.state.step + 1,
+            "detail": note.message,
+        }
+        log.log(logging.WARNING if note.warning else logging.INFO, note.reason, extra=keys)

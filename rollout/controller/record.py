@@ -13,6 +13,7 @@ from typing import Final
 from pydantic import ValidationError
 
 from rollout.controller.status import run_status
+from rollout.decide.answer import has
 from rollout.errors import InvalidInput, NotFound
 from rollout.plan.base import Json
 from rollout.plan.kinds import PLAN_RUN, Ref
@@ -45,6 +46,8 @@ class Record:
     state: State
     stored: State = field(init=False)
     """The state as it is in the cluster."""
+    decided: State = field(init=False)
+    """What is material of it; each turn compares with it several times."""
     written: float = field(init=False)
     """When it was written last, as far as this engine knows."""
     told: State = field(init=False)
@@ -56,6 +59,7 @@ class Record:
 
     def __post_init__(self) -> None:
         self.stored = self.told = self.state
+        self.decided = material(self.stored)
         self.written = self.told_at = now = self.clock.now()
         self.closely = now + CLOSELY if self.state.started else 0.0
 
@@ -76,10 +80,11 @@ class Record:
         status = run_status(self.run, self.spec, state, now)
         self.run = await self.cluster.put_status(self.ref, status, guard_of(self.run))
         self.state, self.stored, self.written = state, state, now
+        self.decided = material(state)
 
     async def ensure(self, state: State) -> None:
         """See to it that the cluster knows what this state has decided before it is done."""
-        if material(state) != material(self.stored):
+        if material(state) != self.decided:
             await self.save(state)
         self.state = state
 
@@ -88,7 +93,7 @@ class Record:
         now = self.clock.now()
         late = now - self.written >= HEARTBEAT and state != self.stored
         close = now < self.closely and _moments(state) != _moments(self.stored)
-        if late or close or material(state) != material(self.stored):
+        if late or close or material(state) != self.decided:
             await self.save(state)
         self.state = state
 
@@ -104,7 +109,7 @@ class Record:
     @property
     def known(self) -> bool:
         """Whether the cluster knows what this state has decided."""
-        return material(self.state) == material(self.stored)
+        return self.state is self.stored or material(self.state) == self.decided
 
     async def let_go(self) -> None:
         """Take the finalizer off: the run is over."""
@@ -195,9 +200,7 @@ def _cautious(record: Record) -> Record:
     Nothing is in doubt when it was seen in place; but a route that is taken home before a native roll is not told.
     """
     state = record.state
-    steps = record.spec.program.steps
-    releases = any(isinstance(i, Release) for i in steps[min(state.step, len(steps) - 1)].instructions)
-    if not state.phase.ended and (state.routed != state.weight or releases):
+    if not state.phase.ended and (state.routed != state.weight or has(record.spec, state, Release)):
         settled = max(state.settled or 0.0, record.clock.now() + record.spec.program.settings.settle)
         record.state = replace(state, settled=settled)
     return record

@@ -16,7 +16,7 @@ from rollout.decide.reason import Reason
 from rollout.errors import Conflict, NotFound, RolloutError
 from rollout.plan.base import Json
 from rollout.plan.kinds import CANARY_PLAN, Ref
-from rollout.plan.run import Note, State
+from rollout.plan.run import Note, State, news
 from rollout.ports.cluster import guard_of
 from rollout.ports.world import World
 
@@ -47,10 +47,8 @@ async def report(world: World, record: Record) -> None:
 
 def _news(before: State, after: State, told_at: float, now: float) -> list[Note]:
     """New notes; of the routine ones those that have become old enough since the last report, and are still true."""
-    known = set(before.notes)
-    news = [n for n in after.notes if n not in known and n.reason not in ROUTINE]
     latest = {n.reason: n for n in after.notes if n.reason in ROUTINE}
-    return news + [
+    return [n for n in news(before, after) if n.reason not in ROUTINE] + [
         n for n in latest.values() if told_at < n.at + QUIET <= now or (after.phase.ended and told_at < n.at)
     ]
 

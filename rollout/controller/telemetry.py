@@ -17,7 +17,7 @@ from prometheus_client.registry import Collector
 from rollout.controller.stores import Stores
 from rollout.controller.view import RunView
 from rollout.plan.kinds import CANARY_PLAN
-from rollout.plan.run import State
+from rollout.plan.run import State, news
 
 DURATIONS: Final = (60, 300, 600, 1800, 3600, 7200, 14_400, 28_800, 86_400)
 """Buckets of a run's length, seconds: a minute to a day."""
@@ -107,10 +107,8 @@ class Telemetry:
     def turned(self, view: RunView, before: State) -> None:
         """A run had a turn."""
         self._turns.inc()
-        known = set(before.notes)
-        for note in view.state.notes:
-            if note not in known:
-                self._notes.labels(note.reason).inc()
+        for note in news(before, view.state):
+            self._notes.labels(note.reason).inc()
         for name, gate in view.state.gates.items():
             known_gate = before.gates.get(name)
             if gate.looks and (known_gate is None or gate.looks != known_gate.looks):

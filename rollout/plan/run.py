@@ -188,6 +188,12 @@ class State:
     """After the end: digest of the template that an order to undo goes back to."""
 
 
+def news(before: State, after: State) -> list[Note]:
+    """The lines that came to the story in between."""
+    known = set(before.notes)
+    return [note for note in after.notes if note not in known]
+
+
 STATE: Final = TypeAdapter(State)
 """Reads and writes the engine's part of a run's status."""
 
