@@ -86,8 +86,6 @@ async def find(kubeconfig: str | None, context: str | None) -> tuple[Access, Api
     access = Access(_files(kubeconfig), context, Configuration())
     # the session would look for proxies at every request, at more cost than the request itself: we look once
     access.configuration.client_session_kwargs = {"trust_env": False}
-    # no limit: each watch keeps a connection, and how much is under way at once is limited where it begins
-    access.configuration.connection_pool_maxsize = 0
     await access.load()
     if not access.configuration.proxy:
         access.configuration.proxy = _proxy(access.configuration.host)
