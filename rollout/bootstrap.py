@@ -8,6 +8,7 @@ import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
+from rollout.adapters.kube.cluster import KubeCluster
 from rollout.adapters.kube.cluster import connect as connect_cluster
 from rollout.adapters.metrics.prometheus import Prometheus
 from rollout.adapters.systemclock import SystemClock
@@ -43,19 +44,14 @@ async def controller(
 
     `home` is the namespace of its Lease.
     """
-    async with connect_cluster(kubeconfig, context) as cluster:
+    async with _reached(kubeconfig, context, prometheus) as (cluster, metrics):
         clock, found, me = SystemClock(), routers(), identity()
-        default = Provider(address=prometheus) if prometheus else None
-        metrics = Prometheus(cluster.secret, default=default)
-        serves = ",".join(namespaces) or "*"
-        leader = Leader(cluster, clock, me, home, serves)
-        stores = Stores(scopes(found, namespaces), concerns(found))
+        leader = Leader(cluster, clock, me, home, ",".join(namespaces) or "*")
+        about = concerns(found)
+        stores = Stores(scopes(found, namespaces), about)
         cached = CachedCluster(cluster, stores, clock, leader.fence)
         world = World(cached, Batched(metrics), clock, found, strategies(), me)
-        try:
-            yield Controller(clock, cluster.watcher, stores, concerns(found), Plans(world), leader, Telemetry(), wanted)
-        finally:
-            await metrics.close()
+        yield Controller(clock, cluster.watcher, stores, about, Plans(world), leader, Telemetry(), wanted)
 
 
 @asynccontextmanager
@@ -63,11 +59,19 @@ async def connect(
     *, kubeconfig: str | None, context: str | None, namespace: str | None, prometheus: str | None
 ) -> AsyncIterator[tuple[World, str]]:
     """The world behind a kubeconfig, and the namespace in force there."""
+    async with _reached(kubeconfig, context, prometheus) as (cluster, metrics):
+        world = World(cluster, metrics, SystemClock(), routers(), strategies(), identity())
+        yield world, namespace or cluster.namespace or "default"
+
+
+@asynccontextmanager
+async def _reached(
+    kubeconfig: str | None, context: str | None, prometheus: str | None
+) -> AsyncIterator[tuple[KubeCluster, Prometheus]]:
+    """The cluster, and the metrics that it has the Secrets for."""
     async with connect_cluster(kubeconfig, context) as cluster:
-        default = Provider(address=prometheus) if prometheus else None
-        metrics = Prometheus(cluster.secret, default=default)
+        metrics = Prometheus(cluster.secret, default=Provider(address=prometheus) if prometheus else None)
         try:
-            world = World(cluster, metrics, SystemClock(), routers(), strategies(), identity())
-            yield world, namespace or cluster.namespace or "default"
+            yield cluster, metrics
         finally:
             await metrics.close()
