@@ -7,12 +7,26 @@ the Kubernetes client nor the models; a test looks.
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 from typer import _completion_classes as completion_classes
 
+from rollout.cli import administration
+from rollout.cli.arguments import (
+    AllNamespaces,
+    AnyPlan,
+    Because,
+    Leave,
+    Plan,
+    Reason,
+    RunId,
+    Source,
+    Timeout,
+    Yes,
+    plans,
+    plans_and_runs,
+)
 from rollout.cli.options import Common, verb
 
 app = typer.Typer(
@@ -26,57 +40,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-crds_app = typer.Typer(help="Print or install the kinds.", no_args_is_help=True, rich_markup_mode=None)
-app.add_typer(crds_app, name="crds")
-controller_app = typer.Typer(help="The controller.", no_args_is_help=True, rich_markup_mode=None)
-app.add_typer(controller_app, name="controller")
-
-
-def _plans(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Names of plans, for the shell."""
-    from rollout.cli.completion import names
-
-    return [name for name in names("plans", ctx.params) if name.startswith(incomplete)]
-
-
-def _runs(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Names of runs, of the plan that the line has already where it has one."""
-    from rollout.cli.completion import names
-
-    plan = ctx.params.get("plan") or ""
-    return [name for name in names("runs", ctx.params) if name.startswith(incomplete or plan)]
-
-
-def _plans_and_runs(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Both: `why` takes either."""
-    return [*_plans(ctx, incomplete), *_runs(ctx, incomplete)]
-
-
-Source = Annotated[
-    str,
-    typer.Argument(metavar="FILE|PLAN", help="A file, - for stdin, or the name of a plan.", autocompletion=_plans),
-]
-Plan = Annotated[str, typer.Argument(metavar="PLAN", help="The name of the plan.", autocompletion=_plans)]
-AnyPlan = Annotated[
-    str | None,
-    typer.Argument(metavar="[PLAN]", help="The plan; all plans when absent.", autocompletion=_plans),
-]
-AllNamespaces = Annotated[bool, typer.Option("--all-namespaces", "-A", help="Plans of all namespaces.")]
-Reason = Annotated[str, typer.Option("--reason", help="Why; kept in the record of the run.")]
-Because = Annotated[str, typer.Option("--reason", help="Why; kept in the record of the run.", show_default=False)]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
-Timeout = Annotated[str | None, typer.Option("--timeout", metavar="DURATION", help="Give up after this time.")]
-Leave = Annotated[
-    bool, typer.Option("--leave", help="When interrupted, leave the traffic where it is instead of taking it home.")
-]
-RunId = Annotated[
-    str | None,
-    typer.Option("--run", metavar="ID", help="This run instead of the newest.", autocompletion=_runs),
-]
-Namespaces = Annotated[
-    str | None, typer.Option("--namespaces", metavar="A,B", help="Only these namespaces; all when absent.")
-]
-ControllerNamespace = Annotated[str, typer.Option("--controller-namespace", help="Where the controller runs.")]
+app.add_typer(administration.crds_app, name="crds")
+app.add_typer(administration.controller_app, name="controller")
 
 
 @verb(app)
@@ -132,9 +97,7 @@ def check(
     *,
     source: Annotated[
         str | None,
-        typer.Argument(
-            metavar="[FILE|PLAN]", help="Also check everything that this plan needs.", autocompletion=_plans
-        ),
+        typer.Argument(metavar="[FILE|PLAN]", help="Also check everything that this plan needs.", autocompletion=plans),
     ] = None,
     pre: Annotated[bool, typer.Option("--pre", help="Only what an installation needs.")] = False,
 ) -> int:
@@ -310,7 +273,7 @@ def why(
     *,
     name: Annotated[
         str,
-        typer.Argument(metavar="RUN|PLAN", help="A run, or a plan for its newest run.", autocompletion=_plans_and_runs),
+        typer.Argument(metavar="RUN|PLAN", help="A run, or a plan for its newest run.", autocompletion=plans_and_runs),
     ],
     step: Annotated[int | None, typer.Option("--step", min=1, help="Only what happened in this step.")] = None,
 ) -> int:
@@ -334,132 +297,8 @@ def demo(common: Common) -> int:
     return run(common)
 
 
-@verb(app, formats="table json yaml name")
-def install(
-    common: Common,
-    *,
-    image: Annotated[str | None, typer.Option("--image", metavar="IMAGE", help="The controller's image.")] = None,
-    controller_namespace: ControllerNamespace = "rollout-system",
-    namespaces: Namespaces = None,
-    selector: Annotated[
-        str | None, typer.Option("--selector", "-l", metavar="LABELS", help="Only plans with these labels.")
-    ] = None,
-    replicas: Annotated[int, typer.Option("--replicas", min=1, help="Copies; one leads, the others wait.")] = 2,
-    secret: Annotated[
-        list[str] | None,
-        typer.Option("--secret", metavar="NS/NAME", help="A Secret of a metrics provider it may read; repeatable."),
-    ] = None,
-    decision_mode: Annotated[
-        Literal["auto", "stamp", "match"],
-        typer.Option(help="Write the caller into decisions, or refuse others. With --export, auto is match."),
-    ] = "auto",
-    hold: Annotated[
-        Literal["auto", "policy", "none"],
-        typer.Option(help="Whether to install the hold policy (Kubernetes 1.36). With --export, auto is none."),
-    ] = "auto",
-    export: Annotated[bool, typer.Option("--export", help="Print YAML; needs no cluster.")] = False,
-    write: Annotated[
-        Path | None, typer.Option("--write", metavar="FOLDER", help="Write a kustomize base into this folder.")
-    ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would change.")] = False,
-    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until the controller runs.")] = True,
-    timeout: Timeout = None,
-    yes: Yes = False,
-) -> int:
-    """Install the controller, or bring it up to date.
-
-    Runs that are under way go on.
-    """
-    from rollout.cli import install as verb_
-
-    if write is not None:
-        return verb_.write(common, write)
-    wanted = verb_.wish(
-        image=image,
-        controller_namespace=controller_namespace,
-        namespaces=namespaces,
-        selector=selector,
-        prometheus=common.prometheus,
-        replicas=replicas,
-        secrets=secret or [],
-        decisions=decision_mode,
-        hold=hold,
-    )
-    if export:
-        return verb_.export(common, wanted)
-    return verb_.install(common, wanted, dry_run=dry_run, wait=wait, timeout=timeout, yes=yes)
-
-
-@verb(app, formats="table json yaml")
-def uninstall(
-    common: Common,
-    *,
-    controller_namespace: ControllerNamespace = "rollout-system",
-    namespaces: Namespaces = None,
-    crds: Annotated[bool, typer.Option("--crds", help="Remove the kinds too, and with them all plans.")] = False,
-    timeout: Timeout = None,
-    yes: Yes = False,
-) -> int:
-    """End all runs, then remove the controller.
-
-    Traffic goes home and holds are taken off first. Plans stay, unless --crds is given.
-    """
-    from rollout.cli.uninstall import uninstall as run
-
-    return run(
-        common, controller_namespace=controller_namespace, namespaces=namespaces, crds=crds, timeout=timeout, yes=yes
-    )
-
-
-@verb(crds_app, cluster=False, formats="table yaml json")
-def print_(
-    common: Common,
-    *,
-    with_hold: Annotated[bool, typer.Option("--with-hold", help="The hold policy too.")] = False,
-    write: Annotated[
-        Path | None, typer.Option("--write", metavar="FOLDER", help="One file for each kind, into this folder.")
-    ] = None,
-) -> int:
-    """Print the kinds as YAML."""
-    from rollout.cli.crds import show, write_files
-
-    return show(common, with_hold=with_hold) if write is None else write_files(common, write)
-
-
-@verb(crds_app, formats="table name json yaml")
-def apply(
-    common: Common,
-    *,
-    with_hold: Annotated[bool, typer.Option("--with-hold", help="The hold policy too.")] = False,
-) -> int:
-    """Install or update the kinds in the cluster."""
-    from rollout.cli.crds import apply as run
-
-    return run(common, with_hold=with_hold)
-
-
-@verb(controller_app, formats="table")
-def run(
-    common: Common,
-    *,
-    namespaces: Annotated[
-        list[str] | None,
-        typer.Option("--namespaces", metavar="A,B", help="Only plans in these namespaces; all when absent."),
-    ] = None,
-    selector: Annotated[str, typer.Option("--selector", metavar="K=V", help="Only plans with these labels.")] = "",
-    controller_namespace: ControllerNamespace = "rollout-system",
-    port: Annotated[int, typer.Option("--port", help="For /healthz, /readyz and /metrics; 0 chooses one.")] = 8080,
-) -> int:
-    """Look after plans until it is stopped. Several may run: one leads.
-
-    Stopping leaves all weights where they are; the next controller goes on.
-    """
-    from rollout.cli.controller import run as run_controller
-
-    names = [name for part in namespaces or () for name in part.split(",") if name]
-    return run_controller(
-        common, namespaces=names, selector=selector, controller_namespace=controller_namespace, port=port
-    )
+verb(app, formats="table json yaml name")(administration.install)
+verb(app, formats="table json yaml")(administration.uninstall)
 
 
 @verb(app, cluster=False, formats="table")
