@@ -9,17 +9,16 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-from collections.abc import Callable, Iterable
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterable
 
 from rollout.plan.kinds import Ref
 from tests.kit import controlled_stories
+from tests.kit.seeds import told
 from tests.kit.sim import Sim
 from tests.kit.stories import Story, sim_of, story, tell
 from tests.sim import test_controller_seeds
-from tests.sim.test_seeds import CHUNK, play
-
-Play = Callable[[Iterable[int]], list[str]]
+from tests.sim.test_controller_seeds import SOAK
+from tests.sim.test_seeds import CHUNK, one
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -31,25 +30,27 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, help="tell only this story, line by line")
     args = parser.parse_args(argv)
     if args.seed is None:
-        return _many(args.first, args.runs, test_controller_seeds.play if args.controller else play)
+        if args.controller:
+            return _many(told(test_controller_seeds.one, args.first, args.runs, CHUNK, SOAK), args.first, args.runs)
+        return _many(told(one, args.first, args.runs, CHUNK), args.first, args.runs)
     return _judged(_controlled(args.seed) if args.controller else _one(args.seed))
 
 
 def _one(seed: int) -> list[str]:
-    told = story(seed)
-    print(told)
-    sim = sim_of(told)
+    one_story = story(seed)
+    print(one_story)
+    sim = sim_of(one_story)
     sim.memory.objects.watchers.append(lambda ref: _print_write(sim, ref))
-    return asyncio.run(_tell(told, sim))
+    return asyncio.run(_tell(one_story, sim))
 
 
 def _controlled(seed: int) -> list[str]:
-    told = controlled_stories.story(seed)
-    print(told)
-    world = controlled_stories.world_of(told)
+    one_story = controlled_stories.story(seed)
+    print(one_story)
+    world = controlled_stories.world_of(one_story)
     world.sim.memory.objects.watchers.append(lambda ref: _print_write(world.sim, ref))
     try:
-        return asyncio.run(controlled_stories.tell(told, world))
+        return asyncio.run(controlled_stories.tell(one_story, world))
     except Exception as error:  # noqa: BLE001 - whatever it is, it is what the seed does
         return [f"{type(error).__name__}: {error}"]
 
@@ -59,9 +60,9 @@ def _judged(wrong: list[str]) -> int:
     return 1 if wrong else 0
 
 
-async def _tell(told: Story, sim: Sim) -> list[str]:
+async def _tell(one_story: Story, sim: Sim) -> list[str]:
     try:
-        _, wrong = await tell(told, sim)
+        _, wrong = await tell(one_story, sim)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is what the seed does
         return [f"{type(error).__name__}: {error}"]
     return wrong
@@ -74,15 +75,13 @@ def _print_write(sim: Sim, ref: Ref) -> None:
     print(f"{sim.memory.clock.now() % 10_000:8.1f}  {ref}  {what if obj else 'gone'}")
 
 
-def _many(first: int, runs: int, play: Play) -> int:
-    chunks = [range(at, min(at + CHUNK, first + runs)) for at in range(first, first + runs, CHUNK)]
+def _many(chunks: Iterable[list[str]], first: int, runs: int) -> int:
     broken = 0
-    with ProcessPoolExecutor() as pool:
-        for done, found in enumerate(pool.map(play, chunks), start=1):
-            broken += len(found)
-            for line in found:
-                print(line)
-            print(f"{min(done * CHUNK, runs)} of {runs} stories, {broken} broken", file=sys.stderr)
+    for done, found in enumerate(chunks, start=1):
+        broken += len(found)
+        for line in found:
+            print(line)
+        print(f"{min(done * CHUNK, runs)} of {runs} stories, {broken} broken", file=sys.stderr)
     print(f"{runs} stories from seed {first}: {broken} broken")
     return 1 if broken else 0
 

@@ -18,7 +18,7 @@ from rollout.plan.program import (
     Step,
 )
 from rollout.plan.program import Route as RouteTo
-from rollout.plan.run import Entry, Revision, RunSpec, State
+from rollout.plan.run import Entry, GateState, Look, Revision, RunSpec, State
 
 STABLE, NEW = "aaaaaaaaaa", "bbbbbbbbbb"
 SUCCESS = CountGate("success", "success", every=5.0, failures=2, over=5, min=0.99, min_requests=10)
@@ -79,3 +79,15 @@ def progressing(step: int = 0, **changes: Any) -> State:
 
     base = State(Phase.PROGRESSING, step, since=100.0, started=90.0, floor=3)
     return replace(base, **changes)
+
+
+RUN = run(10.0, 50.0)
+"""The run of most pure tests; its last three steps are FULL, RELEASE and CONCLUDE."""
+FULL, RELEASE, CONCLUDE = 2, 3, 4
+GOOD = {"success": GateState(looks=(Look(112.0, "pass"),), next_look=115.0)}
+
+
+def holding(**changes: Any) -> State:
+    """At 10 %, everything done, the hold of 10 s has begun at 110."""
+    base = progressing(weight=10.0, routed=10.0, prepared=1, settled=0.0, held_since=110.0, gates=GOOD)
+    return replace(base, journal=journal("subsets", "route", "candidate", "weight"), **changes)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterable
-from concurrent.futures import ProcessPoolExecutor
 
 import pytest
 
+from tests.kit.seeds import told
 from tests.kit.stories import story, tell
 
 RUNS = int(os.environ.get("ROLLOUT_SEEDS", "2000"))
@@ -16,21 +15,12 @@ FIRST = int(os.environ.get("ROLLOUT_FIRST_SEED", "0"))
 CHUNK = 50
 
 
-def play(seeds: Iterable[int]) -> list[str]:
-    """Tell the stories; what was wrong, each with its seed."""
-    wrong = []
-    for seed in seeds:
-        try:
-            _, found = asyncio.run(tell(story(seed)))
-        except Exception as error:  # noqa: BLE001 - whatever it is, the seed must be printed
-            found = [f"{type(error).__name__}: {error}"]
-        wrong += [f"seed {seed}: {what} (again: python -m bench.soak --seed {seed})" for what in found]
-    return wrong
+def one(seed: int) -> list[str]:
+    """What was wrong in the story of a seed."""
+    return asyncio.run(tell(story(seed)))[1]
 
 
 @pytest.mark.timeout(900)
 def test_random_stories_keep_the_invariants() -> None:
-    chunks = [range(first, min(first + CHUNK, FIRST + RUNS)) for first in range(FIRST, FIRST + RUNS, CHUNK)]
-    with ProcessPoolExecutor() as pool:
-        wrong = [line for found in pool.map(play, chunks) for line in found]
+    wrong = [line for found in told(one, FIRST, RUNS, CHUNK) for line in found]
     assert wrong == []

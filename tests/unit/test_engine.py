@@ -13,10 +13,15 @@ from rollout.decide.seen import Order, ReplicaSetView, Route, Sample, Trouble
 from rollout.plan.finding import Finding, Level
 from rollout.plan.run import GateState, Look, Phase, State
 from tests.kit.builders import (
+    CONCLUDE,
+    FULL,
     NEW,
+    RELEASE,
+    RUN,
     STABLE,
     candidate,
     counts,
+    holding,
     journal,
     progressing,
     run,
@@ -24,16 +29,6 @@ from tests.kit.builders import (
     steered,
     workload,
 )
-
-RUN = run(10.0, 50.0)
-FULL, RELEASE, CONCLUDE = 2, 3, 4
-GOOD = {"success": GateState(looks=(Look(112.0, "pass"),), next_look=115.0)}
-
-
-def holding(**changes: object) -> State:
-    """At 10 %, everything done, the hold has begun at 110."""
-    base = progressing(weight=10.0, routed=10.0, prepared=1, settled=0.0, held_since=110.0, gates=GOOD)
-    return replace(base, journal=journal("subsets", "route", "candidate", "weight"), **changes)  # type: ignore[arg-type]  # any field
 
 
 def test_a_run_begins_when_it_could_be_taken_back() -> None:

@@ -24,11 +24,14 @@ from rollout.plan.program import Approve, Conclude, Release, Step
 from rollout.plan.program import Route as RouteTo
 from rollout.plan.run import GateState, Holding, Look, Pause, Phase, RunSpec, State
 from tests.kit.builders import (
+    FULL,
     NEW,
+    RELEASE,
+    RUN,
     STABLE,
     candidate,
     counts,
-    journal,
+    holding,
     progressing,
     run,
     seen,
@@ -36,10 +39,7 @@ from tests.kit.builders import (
     workload,
 )
 
-RUN = run(10.0, 50.0)
-FULL, RELEASE, CONCLUDE = 2, 3, 4
 NEWER = "cccccccccc"
-GOOD = {"success": GateState(looks=(Look(112.0, "pass"),), next_look=115.0)}
 DOWN = workload(replica_sets=(ReplicaSetView("h1", STABLE, 3, 0, 4),))
 
 
@@ -55,12 +55,6 @@ def native() -> RunSpec:
     first, second, *_ = RUN.program.steps
     steps = (first, second, Step("release", (Release("native"),), first.gates), Step("conclude", (Conclude(),)))
     return replace(RUN, program=replace(RUN.program, steps=steps))
-
-
-def holding(**changes: Any) -> State:
-    """At 10 %, everything done, the hold of 10 s has begun at 110."""
-    base = progressing(weight=10.0, routed=10.0, prepared=1, settled=0.0, held_since=110.0, gates=GOOD)
-    return replace(base, journal=journal("subsets", "route", "candidate", "weight"), **changes)
 
 
 def waiting() -> State:
