@@ -213,7 +213,8 @@ def matters(obj: Json, stored: Json, runs: list[Json]) -> bool:
     here = meta.get("namespace", "") in ("", namespace)
     run = (meta.get("labels") or {}).get(RUN_LABEL)
     if here and run:
-        return any(r["metadata"]["name"] == run and r["spec"]["plan"] == name for r in runs)
+        mine = [r for r in runs if r["metadata"]["namespace"] == namespace and r["spec"]["plan"] == name]
+        return any(r["metadata"]["name"] == run for r in mine)
     if kind in (VIRTUAL_SERVICE, DESTINATION_RULE):
         about = next(read.about for read in ISTIO.reads(backends_of(stored)) if read.kind == kind)
         services = ISTIO.concerns[kind](obj)
