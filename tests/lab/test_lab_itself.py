@@ -19,6 +19,7 @@ from lab.artefacts import Artefact, Cache
 from lab.image import Entry, Image, write_archive
 from lab.process import Processes, started_at
 from lab.site import PORTS, Site, cache_dir, index_of
+from lab.wait import wait_for
 
 needs_go = pytest.mark.skipif(shutil.which("go") is None, reason="the lab is built with Go")
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="containers need root")
@@ -254,6 +255,7 @@ def test_profile_api_comes_up_twice_repairs_itself_and_goes_without_trace(selfte
     assert pids(selftest) == first
 
     os.kill(first["kube-apiserver"], signal.SIGKILL)
+    assert wait_for(lambda: started_at(first["kube-apiserver"]) is None, 10, 0.05)  # a kill is not instant
     selftest.up("api")
     again = pids(selftest)
     assert again["etcd"] == first["etcd"]
