@@ -13,13 +13,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Final, Literal
 
-from pydantic import ConfigDict, Discriminator, TypeAdapter
+from pydantic import (
+    ConfigDict,
+    Discriminator,
+    SerializerFunctionWrapHandler,
+    TypeAdapter,
+    ValidatorFunctionWrapHandler,
+    WrapSerializer,
+    WrapValidator,
+)
 from pydantic.alias_generators import to_camel
 
 from rollout.plan.canary import OnFailure
 from rollout.plan.gate import MetricLabels, Provider
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Raised when a stored program could be misread by an older engine, or an older program by this one."""
 
 STORED: Final = ConfigDict(
@@ -192,7 +200,36 @@ class Program:
     format: int = FORMAT
 
 
-PROGRAM: Final = TypeAdapter(Program)
+_GATES: Final[TypeAdapter[tuple[Gate, ...]]] = TypeAdapter(tuple[Gate, ...], config=STORED)
+
+
+def _with_table(program: Program, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    """Write each gate once: the steps of a program mostly have the same ones, and name them by place."""
+    stored: dict[str, Any] = write(program)
+    table: list[Any] = []
+    for step in stored["steps"]:
+        table += [gate for number, gate in enumerate(step["gates"]) if gate not in (*table, *step["gates"][:number])]
+        step["gates"] = [table.index(gate) for gate in step["gates"]]
+    return stored | {"gates": table}
+
+
+def _from_table(stored: Any, read: ValidatorFunctionWrapHandler) -> Program:
+    """Give each step its gates; equal ones are one object in memory, too."""
+    if isinstance(stored, Mapping) and "gates" in stored:
+        table = dict(enumerate(_GATES.validate_python(stored["gates"])))
+        try:
+            steps = [dict(step, gates=[table[place] for place in step["gates"]]) for step in stored["steps"]]
+        except (LookupError, TypeError) as error:
+            raise ValueError(f"the steps do not fit the table of gates: {error!r}") from None
+        stored = dict(stored, steps=steps)
+    program: Program = read(stored)
+    return program
+
+
+StoredProgram = Annotated[Program, WrapSerializer(_with_table), WrapValidator(_from_table)]
+"""A program as it lies in a run."""
+
+PROGRAM: Final[TypeAdapter[Program]] = TypeAdapter(StoredProgram)
 """Reads and writes a stored program."""
 
 

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Final, Literal
 
 from pydantic import ConfigDict, TypeAdapter
 
-from rollout.plan.program import STORED, Program
+from rollout.plan.program import STORED, StoredProgram
 
 
 class Phase(StrEnum):
@@ -232,7 +232,7 @@ class RunSpec:
     plan_uid: str
     plan_generation: int
     attempt: int
-    program: Program
+    program: StoredProgram
     revision: Revision = field(default_factory=Revision)
     started_by: str = ""
 

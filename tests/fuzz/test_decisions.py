@@ -21,7 +21,7 @@ from rollout.observe import orders
 from rollout.plan.base import Json
 from rollout.plan.finding import Finding, Level
 from rollout.plan.kinds import CANARY_PLAN, EVENT, ref_of
-from rollout.plan.program import Approve, Conclude, Release, Step
+from rollout.plan.program import FORMAT, Approve, Conclude, Release, Step
 from rollout.plan.run import STATE, GateState, Look, Pause, Phase, RunSpec, State, dump_spec, dump_state
 from rollout.ports.cluster import Cluster, guard_of
 from tests.kit.builders import NEW, STABLE, journal, progressing, run
@@ -354,7 +354,7 @@ def test_fields_that_an_older_version_did_not_write_have_their_defaults(
 
 def test_a_program_of_a_newer_format_is_not_misread() -> None:
     raw = stored(CANARY, LATE)
-    raw["spec"]["program"]["format"] = 2
+    raw["spec"]["program"]["format"] = FORMAT + 1
     assert readable(raw) is None
 
 

@@ -7,6 +7,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from rollout.plan.program import (
     PROGRAM,
@@ -63,9 +64,39 @@ def test_a_run_carries_its_program(program: Program) -> None:
 def test_a_stored_program_speaks_the_words_of_kubernetes() -> None:
     gate = CountGate("slow", "slow", 10, 2, 5, max=0.05, slower_than=0.5)
     stored = dump(Program("canary", "web", BACKENDS, (Step("a", (Route(5),), (gate,), on_failure="hold"),)))
-    assert stored["steps"][0]["gates"][0]["slowerThan"] == 0.5
+    assert stored["gates"][0]["slowerThan"] == 0.5
     assert stored["steps"][0]["onFailure"] == "hold"
     assert stored["settings"]["readyWithin"] == 600
+
+
+ONE = CountGate("success", "success", 10, 2, 5, min=0.99, min_requests=7)
+OTHER = QueryGate("cpu", "sum(cpu)", 10, 2, 5, max=1)
+
+
+def test_a_gate_of_many_steps_is_stored_once_and_is_one_object_in_memory() -> None:
+    steps = (Step("a", (Route(5),), (ONE, OTHER)), Step("b", (Route(10),), (OTHER,)), Step("c", (), (ONE,)))
+    stored = dump(Program("canary", "web", BACKENDS, steps))
+    assert [gate["name"] for gate in stored["gates"]] == ["success", "cpu"]
+    assert [step["gates"] for step in stored["steps"]] == [[0, 1], [1], [0]]
+    first, second, third = PROGRAM.validate_python(stored).steps
+    assert first.gates[1] is second.gates[0]
+    assert first.gates[0] is third.gates[0]
+
+
+def test_a_program_of_the_first_format_is_read_with_the_gates_in_its_steps() -> None:
+    program = Program("canary", "web", BACKENDS, (Step("a", (Route(5),), (ONE, OTHER)),))
+    stored = dump(program)
+    table = stored.pop("gates")
+    stored["steps"][0]["gates"] = table
+    assert PROGRAM.validate_python(stored) == program
+
+
+@pytest.mark.parametrize("place", [1, -1, "0", None, [], {}])
+def test_a_step_that_names_a_gate_that_is_not_there_is_refused_in_words(place: object) -> None:
+    stored = dump(Program("canary", "web", BACKENDS, (Step("a", (Route(5),), (ONE,)),)))
+    stored["steps"][0]["gates"] = [place]
+    with pytest.raises(ValidationError, match="the steps do not fit the table of gates"):
+        PROGRAM.validate_python(stored)
 
 
 @pytest.mark.parametrize(
