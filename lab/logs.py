@@ -31,6 +31,7 @@ class Request:
     name: str
     code: int
     stage: str  # ResponseComplete; a watch that is still open has only ResponseStarted
+    forbidden: bool  # for want of a permission; a namespace on its way out answers 403 as well
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,7 @@ def _request(line: dict[str, Any]) -> Request:
         name=about.get("name", ""),
         code=line.get("responseStatus", {}).get("code", 0),
         stage=line["stage"],
+        forbidden=line.get("annotations", {}).get("authorization.k8s.io/decision") == "forbid",
     )
 
 

@@ -237,7 +237,7 @@ class Team:
             assert one.ask("/readyz") == (200, "ok\n"), one.text()
             assert not one.troubles(), one.text()
         assert self.led().metric("meshrollout_leading") == 1
-        forbidden = [one for one in self.asked() or () if one.code == 403]
+        forbidden = [one for one in self.asked() or () if one.forbidden]
         assert not forbidden, forbidden
 
 

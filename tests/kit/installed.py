@@ -83,7 +83,7 @@ class Installed:
 
     def refused(self) -> list[str]:
         """Its requests since `mark` for which it lacked a right."""
-        return [f"{one.verb} {one.uri}" for one in self.asked() if one.code == 403]
+        return [f"{one.verb} {one.uri}" for one in self.asked() if one.forbidden]
 
     def used(self) -> set[Right]:
         """The rights that it has used since `mark`."""

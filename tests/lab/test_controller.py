@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import secrets
 import signal
@@ -18,13 +17,7 @@ from rollout.plan.base import HOLD_LABEL, Json
 from tests.kit.controllers import WRITES, Controller, Install, Team
 from tests.kit.shop import IMAGE, Done, OpenShops, Shop, canary, lossless, together
 
-pytestmark = [
-    pytest.mark.lab,
-    pytest.mark.timeout(600),
-    pytest.mark.skipif(
-        not os.environ.get("ROLLOUT_LONG"), reason="NOT PROVED on a quiet machine yet; ROLLOUT_LONG=1 runs it"
-    ),
-]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
 RATE = 20
 """Requests per second: several shops share two cores with the cluster."""
 

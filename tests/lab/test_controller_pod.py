@@ -164,7 +164,7 @@ def test_the_controller_runs_as_a_pod_with_no_more_than_its_rights(own: Lab) -> 
     account = "system:serviceaccount:rollout-system:rollout-controller"
     asked = [one for one in requests(own.audit_log(), place) if one.user == account]
     assert asked
-    assert [one for one in asked if one.code == 403] == []
+    assert [one for one in asked if one.forbidden] == []
 
     assert own.controller_up() == image
     assert own.controller.pods() == pods, "the same code changes nothing"
