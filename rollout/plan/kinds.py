@@ -43,6 +43,10 @@ class Ref:
 
 DEPLOYMENT: Final = Kind("apps", "v1", "Deployment", "deployments")
 REPLICASET: Final = Kind("apps", "v1", "ReplicaSet", "replicasets")
+STATEFUL_SET: Final = Kind("apps", "v1", "StatefulSet", "statefulsets")
+DAEMON_SET: Final = Kind("apps", "v1", "DaemonSet", "daemonsets")
+JOB: Final = Kind("batch", "v1", "Job", "jobs")
+CRON_JOB: Final = Kind("batch", "v1", "CronJob", "cronjobs")
 POD: Final = Kind("", "v1", "Pod", "pods")
 SERVICE: Final = Kind("", "v1", "Service", "services")
 CONFIGMAP: Final = Kind("", "v1", "ConfigMap", "configmaps")
