@@ -1,4 +1,4 @@
-"""Units: whatever makes pods from a template, each with the pods that it has.
+"""Units: whatever makes pods from a template, found with the pods that it has.
 
 A mesh is adopted unit by unit.  A Deployment's pods are found over its ReplicaSets, a CronJob's over its Jobs; what
 nobody controls (a bare Pod, a ReplicaSet or Job of its own) is a unit by itself, for its traffic counts as well.
@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from rollout.plan.base import Json
 from rollout.plan.kinds import CRON_JOB, DAEMON_SET, DEPLOYMENT, JOB, POD, REPLICASET, STATEFUL_SET, Kind, kind_of
+from rollout.ports.mesh import Unit
 
 MAKERS: Final = (DEPLOYMENT, STATEFUL_SET, DAEMON_SET, CRON_JOB, JOB, REPLICASET)
 """Kinds that hold a pod template."""
@@ -20,44 +20,6 @@ READS: Final = (*MAKERS, POD)
 """All kinds that `units` wants to see."""
 _OVER: Final = ("Succeeded", "Failed")
 _ENDS: Final = ("Complete", "Failed")
-
-
-@dataclass(frozen=True, slots=True)
-class Unit:
-    """One workload as a mesh sees it."""
-
-    kind: Kind
-    namespace: str
-    name: str
-    template: Mapping[str, Any]
-    """`metadata` and `spec` of the pods that it makes; those of the Pod itself for a bare one."""
-    raw: Json
-    pods: tuple[Json, ...]
-    """Its pods that are not over, sorted by name; those that are going are among them."""
-
-    def __str__(self) -> str:
-        return f"{self.kind}/{self.name} in {self.namespace}"
-
-    @property
-    def labels(self) -> Mapping[str, str]:
-        """Labels of its pods, by the template."""
-        return (self.template.get("metadata") or {}).get("labels") or {}
-
-    @property
-    def annotations(self) -> Mapping[str, str]:
-        """Annotations of its pods, by the template."""
-        return (self.template.get("metadata") or {}).get("annotations") or {}
-
-    @property
-    def spec(self) -> Mapping[str, Any]:
-        """The pod spec of the template."""
-        return self.template.get("spec") or {}
-
-    @property
-    def containers(self) -> tuple[Json, ...]:
-        """The containers that stay: init containers that restart always are sidecars, and count."""
-        lasting = [c for c in self.spec.get("initContainers") or () if c.get("restartPolicy") == "Always"]
-        return (*lasting, *(self.spec.get("containers") or ()))
 
 
 def units(objects: Mapping[Kind, Sequence[Json]]) -> tuple[Unit, ...]:

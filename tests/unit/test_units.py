@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from rollout.observe.units import Unit, units
+from rollout.observe.units import units
 from rollout.plan.base import Json
 from rollout.plan.kinds import CRON_JOB, DEPLOYMENT, JOB, POD, REPLICASET, STATEFUL_SET, Kind
+from rollout.ports.mesh import Unit
 
 TEMPLATE = {"metadata": {"labels": {"app": "a"}}, "spec": {"containers": [{"name": "app"}]}}
 
