@@ -33,13 +33,7 @@ from tests.kit.installed import (
 from tests.kit.lab import missing, up
 from tests.kit.shop import IMAGE, MANIFEST, ROOT, OpenShops, Shop, canary, lossless, together
 
-pytestmark = [
-    pytest.mark.lab,
-    pytest.mark.timeout(900),
-    pytest.mark.skipif(
-        not os.environ.get("ROLLOUT_LONG"), reason="NOT PROVED on a quiet machine yet; ROLLOUT_LONG=1 runs it"
-    ),
-]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
 RATE = 20
 HOME = "rollout-system"
 SEEDS = (9, 4, 7)
