@@ -60,6 +60,13 @@ PDB: Final = Kind("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets")
 CRD: Final = Kind(
     "apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions", namespaced=False
 )
+MUTATING_WEBHOOK: Final = Kind(
+    "admissionregistration.k8s.io",
+    "v1",
+    "MutatingWebhookConfiguration",
+    "mutatingwebhookconfigurations",
+    namespaced=False,
+)
 MUTATING_POLICY: Final = Kind(
     "admissionregistration.k8s.io",
     "v1",
@@ -101,6 +108,9 @@ SELF_REVIEW: Final = Kind("authentication.k8s.io", "v1", "SelfSubjectReview", "s
 VIRTUAL_SERVICE: Final = Kind("networking.istio.io", "v1", "VirtualService", "virtualservices")
 DESTINATION_RULE: Final = Kind("networking.istio.io", "v1", "DestinationRule", "destinationrules")
 SIDECAR: Final = Kind("networking.istio.io", "v1", "Sidecar", "sidecars")
+PEER_AUTHENTICATION: Final = Kind("security.istio.io", "v1", "PeerAuthentication", "peerauthentications")
+AUTHORIZATION_POLICY: Final = Kind("security.istio.io", "v1", "AuthorizationPolicy", "authorizationpolicies")
+REQUEST_AUTHENTICATION: Final = Kind("security.istio.io", "v1", "RequestAuthentication", "requestauthentications")
 
 CANARY_PLAN: Final = Kind(GROUP, VERSION, "CanaryPlan", "canaryplans")
 PLAN_RUN: Final = Kind(GROUP, VERSION, "PlanRun", "planruns")
