@@ -1,0 +1,187 @@
+"""A schedule tried a thousand times: what is caught, when, and how often a sound candidate is rejected.
+
+The same rule as `ratio`, `inferiority.prove` and `effect` together, look by look, without their logarithms: a trial is
+short, and thousands of them must fit into a second.  A test holds the two against each other, story by story.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from rollout.decide.evidence.effect import LOOKS, RECENT
+from rollout.decide.evidence.inferiority import GUESS, coefficients
+from rollout.decide.evidence.intervals import clopper_pearson
+from rollout.decide.evidence.mixture import change_point
+from rollout.decide.evidence.power import Rule, Schedule
+from rollout.decide.evidence.ratio import RATIOS
+from rollout.decide.evidence.sampling import Uniform
+from rollout.decide.evidence.traffic import Counted, Stories, Traffic, expected
+
+RUNS: Final = 4000
+"""Trials of a preview: its probabilities are within 1.6 points of the truth, 95 times of 100."""
+_LOGS: Final = tuple(math.log(rho) for rho in RATIOS)
+_KNOWN: Final = 4096
+"""Factors remembered for a look."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How one trial ended. Times in seconds from the first traffic."""
+
+    failed: float | None
+    """When the candidate was rejected."""
+    proved: float | None
+    """When it was proved less than the tolerance worse; None also if it was rejected before."""
+    served: int
+    """Bad requests that the canary answered until then."""
+
+
+@dataclass(slots=True)
+class _Look:
+    """One look of a schedule, with what is the same in all trials."""
+
+    at: float
+    canary: int
+    primary: int
+    so_far: tuple[int, int]
+    """Requests of both arms until its end."""
+    recent: int
+    """Index of the first look of the last minute."""
+    stake: float
+    kept: float
+    """What has not been bet yet."""
+    log_d: tuple[float, ...]
+    factors: dict[Counted, list[float]] = field(default_factory=dict)
+    proofs: dict[int, tuple[float, float, float, float]] = field(default_factory=dict)
+
+    def multiply(self, bets: list[float], bad: Counted) -> list[float]:
+        """What the bets are worth after this look, new ones included."""
+        factors = self.factors.get(bad)
+        if factors is None:
+            both = bad.canary + bad.primary
+            gains = [(bad.canary * a - both * b) / bad.phi for a, b in zip(_LOGS, self.log_d, strict=True)]
+            factors = [math.exp(min(max(gain, -600.0), 600.0)) for gain in gains]
+            if len(self.factors) < _KNOWN:
+                self.factors[bad] = factors
+        stake = self.stake
+        return [(bet + stake) * factor for bet, factor in zip(bets, factors, strict=True)]
+
+    def prove(self, bad: Counted, past_bad: int, margin: float) -> float:
+        """What the look adds to ln E of the proof, when there were so many bad requests before it."""
+        found = self.proofs.get(past_bad)
+        if found is None:
+            past = GUESS.after(sum(self.so_far) - self.canary - self.primary, past_bad)
+            found = coefficients(self.canary, self.primary, past.share, past.share, margin=margin)
+            self.proofs[past_bad] = found
+        a, b, c, d = found
+        gain = bad.canary * a + (self.canary - bad.canary) * b + bad.primary * c + (self.primary - bad.primary) * d
+        return gain / bad.phi
+
+
+class Judge:
+    """The rule of the gate `compare` for one schedule and rate."""
+
+    def __init__(self, schedule: Schedule, rate: float, rule: Rule) -> None:
+        self._rule, self._limit = rule, math.exp(rule.log_limit)
+        usable = expected(schedule, rate)
+        planned = sum(1 for _ in schedule.looks())
+        self._looks: list[_Look] = []
+        spent, canary, primary = 0.0, 0, 0
+        for number, look in enumerate(usable):
+            stake = min(change_point(number, planned), 1 - spent)
+            spent, canary, primary = spent + stake, canary + look.canary, primary + look.primary
+            theta = look.canary / (look.canary + look.primary)
+            recent = next(i for i, other in enumerate(usable) if look.at - RECENT < other.at)
+            log_d = tuple(math.log1p(theta * (rho - 1)) for rho in RATIOS)
+            self._looks.append(
+                _Look(look.at, look.canary, look.primary, (canary, primary), recent, stake, max(1 - spent, 0.0), log_d)
+            )
+
+    def judge(self, story: Iterable[Counted]) -> Outcome:
+        """How a story ends."""
+        rule, limit, least = self._rule, self._limit, self._rule.least
+        bets, log_proof, enough = [0.0] * len(RATIOS), 0.0, -math.log(rule.beta)
+        seen: list[tuple[int, int]] = [(0, 0)]  # bad requests of both arms before each look
+        exceeded, proved = 0, None
+        for look, bad in zip(self._looks, story, strict=False):
+            canary, primary = seen[-1]
+            seen.append((canary + bad.canary, primary + bad.primary))
+            bets = look.multiply(bets, bad)
+            exceeded += bad.canary > 0 and bad.canary / look.canary - bad.primary / look.primary >= least
+            if exceeded >= LOOKS and sum(bets) / len(bets) + look.kept >= limit and self._matters(look, seen):
+                return Outcome(look.at, proved, seen[-1][0])
+            if proved is None:
+                log_proof += look.prove(bad, canary + primary, rule.tolerance)
+                proved = look.at if log_proof >= enough else None
+        return Outcome(None, proved, seen[-1][0])
+
+    def _matters(self, look: _Look, seen: Sequence[tuple[int, int]]) -> bool:
+        """Is the difference large enough, in total or over the last minute?"""
+        total, before = seen[-1], seen[look.recent]
+        first = self._looks[look.recent]
+        lately = look.so_far[0] - first.so_far[0] + first.canary, look.so_far[1] - first.so_far[1] + first.primary
+        return any(
+            bad[0] / requests[0] - bad[1] / requests[1] >= self._rule.least
+            for bad, requests in (
+                (total, look.so_far),
+                ((total[0] - before[0], total[1] - before[1]), lately),
+            )
+        )
+
+
+def trials(
+    schedule: Schedule, traffic: Traffic, rule: Rule, uniform: Uniform, runs: int, *, phi: float | None = None
+) -> list[Outcome]:
+    """Try a schedule so many times.  `phi`: a known burst factor; else it is estimated from the primary's pods."""
+    stories, judge = Stories(schedule, traffic, uniform), Judge(schedule, traffic.rate, rule)
+    return [judge.judge(stories.tell(phi)) for _ in range(runs)]
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What trials say about a schedule: for a regression what is caught, for a sound candidate what is lost."""
+
+    runs: int
+    failed: int
+    """Trials that rejected the candidate."""
+    median: float | None
+    """Seconds until half of those were rejected."""
+    late: float | None
+    """Seconds until 95 % of them were."""
+    proved: int
+    """Trials that proved it less than the tolerance worse."""
+    proved_median: float | None
+    served: float
+    """Bad requests that the canary answered, on average."""
+
+    @property
+    def share(self) -> float:
+        """Of the trials that rejected the candidate."""
+        return self.failed / self.runs
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Where that share is in truth, 95 times of 100."""
+        return clopper_pearson(self.failed, self.runs)
+
+
+def preview(outcomes: Sequence[Outcome]) -> Preview:
+    """Sum up trials."""
+    failed = sorted(one.failed for one in outcomes if one.failed is not None)
+    proved = sorted(one.proved for one in outcomes if one.proved is not None)
+    return Preview(
+        runs=len(outcomes),
+        failed=len(failed),
+        median=_quantile(failed, 0.5),
+        late=_quantile(failed, 0.95),
+        proved=len(proved),
+        proved_median=_quantile(proved, 0.5),
+        served=sum(one.served for one in outcomes) / len(outcomes),
+    )
+
+
+def _quantile(ordered: Sequence[float], share: float) -> float | None:
+    return ordered[math.ceil(share * len(ordered)) - 1] if ordered else None
