@@ -1,4 +1,4 @@
-"""The metrics: raw counters and scalars.  No data, an outage and bad data are three different answers.
+"""The metrics: raw counters, scalars and vectors.  No data, an outage and bad data are three different answers.
 
 One call per look for all gates of all runs, so that adapters can batch.
 """
@@ -39,16 +39,33 @@ class ScalarAsk:
     provider_namespace: str = ""
 
 
-Ask = CountAsk | ScalarAsk
+@dataclass(frozen=True, slots=True)
+class VectorAsk:
+    """Many numbers, told apart by their labels. `query` is complete PromQL."""
+
+    query: str
+    provider: Provider | None = None
+    provider_namespace: str = ""
+
+
+Ask = CountAsk | ScalarAsk | VectorAsk
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One number of several."""
+
+    labels: Mapping[str, str]
+    value: float
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
     """The answer to one ask.
 
-    `value`: a number, or counters by pod.  `no-data`: the query answered and there is nothing, or NaN.  `stale`: the
-    newest sample is older than it should be.  `many`: several series where one number was asked for.  `unknown`:
-    outage, timeout, error; `detail` says which, without secrets.
+    `value`: a number, counters by pod, or series.  `no-data`: the query answered and there is nothing, or NaN.
+    `stale`: the newest sample is older than it should be.  `many`: several series where one number was asked for.
+    `unknown`: outage, timeout, error; `detail` says which, without secrets.
     """
 
     status: Literal["value", "no-data", "stale", "many", "unknown"]
@@ -56,6 +73,8 @@ class Reading:
     value: float | None = None
     pods: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     """By pod: requests and bad requests, cumulative."""
+    series: tuple[Series, ...] = ()
+    """For a `VectorAsk`: never empty with `value`, and only finite numbers."""
     detail: str = ""
     edge: float | None = None
     """For `slow`: the histogram edge that was used, seconds."""

@@ -9,12 +9,13 @@ from typing import Literal, Protocol
 
 import pytest
 
-from rollout.ports.metrics import Ask, CountAsk, Metrics, Reading, ScalarAsk
+from rollout.ports.metrics import Ask, CountAsk, Metrics, Reading, ScalarAsk, Series, VectorAsk
 
 NAMESPACE, WORKLOAD = "shop", "web"
 SUCCESS = CountAsk("success", NAMESPACE, WORKLOAD)
 SLOW = CountAsk("slow", NAMESPACE, WORKLOAD, slower_than=0.5)
 NUMBER = ScalarAsk("the_number")
+CALLERS = VectorAsk("the_callers")
 
 
 class Bench(Protocol):
@@ -28,6 +29,10 @@ class Bench(Protocol):
 
     def number(self, value: float | None) -> None:
         """Set what `NUMBER` yields; None for nothing."""
+        ...
+
+    def callers(self, *series: tuple[dict[str, str], float]) -> None:
+        """Set what `CALLERS` yields: labels and values."""
         ...
 
     def fail(self, how: Literal["outage", "stale", "many"]) -> None:
@@ -85,6 +90,30 @@ class MetricsSuite:
         assert (reading.status, reading.value) == ("many", None)
         assert reading.detail
 
+    async def test_a_vector_keeps_its_labels(self, bench: Bench) -> None:
+        bench.callers(({"source": "front"}, 12.0), ({"source": "unknown"}, 0.5))
+        reading = await one(bench, CALLERS)
+        assert reading.status == "value"
+        assert set(map(str, reading.series)) == {
+            str(Series({"source": "front"}, 12.0)),
+            str(Series({"source": "unknown"}, 0.5)),
+        }
+
+    async def test_one_series_is_a_vector_too_and_zero_is_a_number(self, bench: Bench) -> None:
+        bench.callers(({"source": "front"}, 0.0))
+        assert (await one(bench, CALLERS)).series == (Series({"source": "front"}, 0.0),)
+
+    async def test_an_empty_vector_is_no_data(self, bench: Bench) -> None:
+        bench.callers()
+        reading = await one(bench, CALLERS)
+        assert (reading.status, reading.series) == ("no-data", ())
+
+    async def test_what_is_no_number_is_left_out_of_a_vector(self, bench: Bench) -> None:
+        bench.callers(({"source": "a"}, float("nan")), ({"source": "b"}, float("inf")), ({"source": "c"}, 1.0))
+        assert (await one(bench, CALLERS)).series == (Series({"source": "c"}, 1.0),)
+        bench.callers(({"source": "a"}, float("nan")))
+        assert (await one(bench, CALLERS)).status == "no-data"
+
     async def test_old_counters_are_stale(self, bench: Bench) -> None:
         bench.count("web-a", total=100)
         bench.fail("stale")
@@ -94,21 +123,25 @@ class MetricsSuite:
         bench.count("web-a", total=100)
         bench.number(1.0)
         bench.fail("outage")
-        readings = await bench.metrics.ask([SUCCESS, SLOW, NUMBER])
-        assert [readings[ask].status for ask in (SUCCESS, SLOW, NUMBER)] == ["unknown"] * 3
+        bench.callers(({"source": "front"}, 1.0))
+        asks = (SUCCESS, SLOW, NUMBER, CALLERS)
+        readings = await bench.metrics.ask(asks)
+        assert [readings[ask].status for ask in asks] == ["unknown"] * 4
         assert all(reading.detail for reading in readings.values())
 
     async def test_each_question_gets_its_answer(self, bench: Bench) -> None:
         bench.count("web-a", total=100, bad=1, slow=2)
         bench.number(7.0)
-        readings = await bench.metrics.ask([NUMBER, SUCCESS, SLOW, SUCCESS])
-        assert set(readings) == {NUMBER, SUCCESS, SLOW}
+        bench.callers(({"source": "front"}, 3.0))
+        readings = await bench.metrics.ask([NUMBER, SUCCESS, CALLERS, SLOW, SUCCESS])
+        assert set(readings) == {NUMBER, SUCCESS, SLOW, CALLERS}
+        assert readings[CALLERS].series == (Series({"source": "front"}, 3.0),)
         assert readings[SUCCESS].pods == {"web-a": (100.0, 1.0)}
         assert readings[SLOW].pods == {"web-a": (100.0, 2.0)}
         assert readings[NUMBER].value == 7.0
 
     async def test_every_reading_shows_its_query(self, bench: Bench) -> None:
-        readings = await bench.metrics.ask([NUMBER, SUCCESS, SLOW])
+        readings = await bench.metrics.ask([NUMBER, SUCCESS, SLOW, CALLERS])
         assert all(reading.query for reading in readings.values())
 
     async def test_no_questions_no_answers(self, bench: Bench) -> None:

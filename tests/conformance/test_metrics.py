@@ -12,7 +12,7 @@ from rollout.adapters.memory.traffic import PodCounters
 from rollout.adapters.memory.world import World
 from rollout.adapters.metrics.prometheus import Prometheus
 from rollout.plan.gate import Provider
-from tests.conformance.metrics_suite import NAMESPACE, NUMBER, WORKLOAD, MetricsSuite
+from tests.conformance.metrics_suite import CALLERS, NAMESPACE, NUMBER, WORKLOAD, MetricsSuite
 from tests.kit.prometheus import FakePod, FakePrometheus, refuses, vector
 
 
@@ -32,6 +32,9 @@ class MemoryBench:
 
     def number(self, value: float | None) -> None:
         self.metrics.set_scalar(NUMBER.query, value)
+
+    def callers(self, *series: tuple[dict[str, str], float]) -> None:
+        self.metrics.set_vector(CALLERS.query, series)
 
     def fail(self, how: Literal["outage", "stale", "many"]) -> None:
         self.metrics.fault = how
@@ -54,6 +57,9 @@ class PrometheusBench:
 
     def number(self, value: float | None) -> None:
         self.fake.answers[NUMBER.query] = vector([] if value is None else [({}, str(value))])
+
+    def callers(self, *series: tuple[dict[str, str], float]) -> None:
+        self.fake.answers[CALLERS.query] = vector([(labels, str(value)) for labels, value in series])
 
     def fail(self, how: Literal["outage", "stale", "many"]) -> None:
         match how:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, Literal
 
 from rollout.adapters.memory.objects import Objects
 from rollout.adapters.memory.traffic import Traffic
 from rollout.plan.kinds import POD
-from rollout.ports.metrics import Ask, CountAsk, Reading, ScalarAsk
+from rollout.ports.metrics import Ask, CountAsk, Reading, ScalarAsk, Series, VectorAsk
 
 EDGES: Final = (0.0005, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 """Histogram edges of Istio's request duration, seconds."""
@@ -27,10 +27,15 @@ class MemoryMetrics:
         self._objects = objects
         self._traffic = traffic
         self._scalars: dict[str, Callable[[], float | None]] = {}
+        self._vectors: dict[str, tuple[Series, ...]] = {}
 
     def set_scalar(self, query: str, value: float | Callable[[], float | None] | None) -> None:
         """What a query answers: a number, a function that is asked each time, or None for no data."""
         self._scalars[query] = value if callable(value) else lambda: value
+
+    def set_vector(self, query: str, series: Iterable[tuple[Mapping[str, str], float]]) -> None:
+        """What a query answers with several series: their labels and values; none at all for no data."""
+        self._vectors[query] = tuple(Series(labels, value) for labels, value in series)
 
     async def ask(self, asks: Sequence[Ask]) -> Mapping[Ask, Reading]:
         """See `ports.metrics.Metrics.ask`."""
@@ -45,6 +50,8 @@ class MemoryMetrics:
             case "outage":
                 return Reading("unknown", query, detail="connection refused")
             case "many":
+                if isinstance(ask, VectorAsk):
+                    return None  # several are what was asked for
                 return Reading("many", query, detail="2 series where one number was asked for")
             case "stale":
                 return Reading("stale", query, detail="the newest sample is 5m old")
@@ -52,7 +59,17 @@ class MemoryMetrics:
                 return Reading("no-data", query)
 
     def _answer(self, ask: Ask) -> Reading:
-        return self._scalar(ask) if isinstance(ask, ScalarAsk) else self._counts(ask)
+        match ask:
+            case ScalarAsk():
+                return self._scalar(ask)
+            case VectorAsk():
+                return self._vector(ask)
+            case CountAsk():
+                return self._counts(ask)
+
+    def _vector(self, ask: VectorAsk) -> Reading:
+        series = tuple(one for one in self._vectors.get(ask.query, ()) if math.isfinite(one.value))
+        return Reading("value" if series else "no-data", ask.query, series=series)
 
     def _scalar(self, ask: ScalarAsk) -> Reading:
         source = self._scalars.get(ask.query)
@@ -80,7 +97,7 @@ def edge_for(slower_than: float) -> float:
 
 def query_of(ask: Ask) -> str:
     """The question in words, for messages."""
-    if isinstance(ask, ScalarAsk):
+    if not isinstance(ask, CountAsk):
         return ask.query
     slow = f", slower than {ask.slower_than}s" if ask.slower_than is not None else ""
     return f"{ask.metric} of {ask.namespace}/{ask.workload} by pod{slow}"

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from rollout.adapters.metrics import promql
-from rollout.adapters.metrics.promql import PART, Series, Workload
+from rollout.adapters.metrics.promql import PART, Workload
 from rollout.adapters.metrics.server import QueryError
 from rollout.plan.gate import MetricLabels
-from rollout.ports.metrics import CountAsk, Reading
+from rollout.ports.metrics import CountAsk, Reading, Series
 
 CHUNK: Final = 100
 """Workloads per query: longer URLs do not get through every proxy."""

@@ -11,12 +11,11 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from rollout.adapters.metrics import counts
-from rollout.adapters.metrics.promql import Series
 from rollout.adapters.metrics.server import WORKERS, Credentials, QueryError, Server
 from rollout.errors import RolloutError
 from rollout.plan.base import seconds
 from rollout.plan.gate import Provider, SecretKey
-from rollout.ports.metrics import Ask, CountAsk, Reading, ScalarAsk
+from rollout.ports.metrics import Ask, CountAsk, Reading, ScalarAsk, Series, VectorAsk
 
 Secrets = Callable[[str, str, str], Awaitable[str]]
 """Reads one key of a Secret: namespace, name, key."""
@@ -79,12 +78,12 @@ class Prometheus:
             return await self._query(upstream.server, text)
 
         counted = [ask for ask in asks if isinstance(ask, CountAsk)]
-        scalars = [ask for ask in asks if isinstance(ask, ScalarAsk)]
+        written = [ask for ask in asks if not isinstance(ask, CountAsk)]
         by_count, readings = await asyncio.gather(
             counts.answer(query, counted, upstream.edges, self._stale_after),
-            asyncio.gather(*(_scalar(query, ask) for ask in scalars)),
+            asyncio.gather(*(_written(query, ask) for ask in written)),
         )
-        return dict([*zip(scalars, readings, strict=True), *by_count.items()])
+        return dict([*zip(written, readings, strict=True), *by_count.items()])
 
     async def _query(self, server: Server, text: str) -> list[Series]:
         loop = asyncio.get_running_loop()
@@ -143,11 +142,23 @@ def _server(provider: Provider, credentials: Credentials) -> Server:
     )
 
 
-async def _scalar(query: counts.Query, ask: ScalarAsk) -> Reading:
+async def _written(query: counts.Query, ask: ScalarAsk | VectorAsk) -> Reading:
+    """Answer a question that is complete PromQL."""
     try:
         series = await query(ask.query)
     except QueryError as error:
         return _unknown(ask, str(error))
+    return _vector(ask, series) if isinstance(ask, VectorAsk) else _scalar(ask, series)
+
+
+def _vector(ask: VectorAsk, series: Sequence[Series]) -> Reading:
+    finite = tuple(one for one in series if math.isfinite(one.value))
+    if not finite:
+        return Reading("no-data", ask.query, detail="the query yields nothing" if not series else "no finite number")
+    return Reading("value", ask.query, series=finite)
+
+
+def _scalar(ask: ScalarAsk, series: Sequence[Series]) -> Reading:
     match series:
         case []:
             return Reading("no-data", ask.query, detail="the query yields nothing")
@@ -168,5 +179,5 @@ def _differing(series: Sequence[Series]) -> set[str]:
 
 
 def _unknown(ask: Ask, detail: str) -> Reading:
-    text = ask.query if isinstance(ask, ScalarAsk) else counts.shown(ask)
+    text = counts.shown(ask) if isinstance(ask, CountAsk) else ask.query
     return Reading("unknown", text, detail=detail)

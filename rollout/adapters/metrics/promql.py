@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from rollout.plan.gate import MetricLabels
@@ -20,14 +19,6 @@ _META: Final = re.compile(r"([\\.+*?()|\[\]{}^$])")
 
 Workload = tuple[str, str]
 """Namespace and name."""
-
-
-@dataclass(frozen=True, slots=True)
-class Series:
-    """One sample of an instant query."""
-
-    labels: dict[str, str]
-    value: float
 
 
 def quote(text: str) -> str:

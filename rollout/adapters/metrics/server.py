@@ -21,7 +21,7 @@ from requests.adapters import HTTPAdapter
 from requests.utils import get_environ_proxies
 from urllib3.util.retry import Retry
 
-from rollout.adapters.metrics.promql import Series
+from rollout.ports.metrics import Series
 
 WORKERS: Final = 4
 """Queries under way at a time."""
