@@ -26,6 +26,23 @@ def release_ops(deployment: Json, token: str) -> list[Json]:
     return ops
 
 
+def hold_for_ops(deployment: Json, plan: str, token: str) -> list[Json]:
+    """Label it as held for a plan; nothing where it is.
+
+    A label that names another plan is changed with a release, or a policy would put it back; mark and pause stay.
+    """
+    meta = deployment["metadata"]
+    labels, value = meta.get("labels") or {}, plan[:63]
+    if labels.get(HOLD_LABEL) == value:
+        return []
+    ops: list[Json] = [] if labels else [{"op": "add", "path": "/metadata/labels", "value": {}}]
+    ops.append({"op": "add", "path": pointer("metadata", "labels", HOLD_LABEL), "value": value})
+    if HOLD_LABEL in labels:
+        ops += [] if meta.get("annotations") else [{"op": "add", "path": "/metadata/annotations", "value": {}}]
+        ops.append({"op": "add", "path": pointer("metadata", "annotations", RELEASE), "value": token})
+    return ops
+
+
 def end_hold_ops(deployment: Json, token: str) -> list[Json]:
     """Take label and mark off, with a release, or a policy would put them back; a pause stays, as an ordinary one."""
     ops = [op for op in release_ops(deployment, token) if op["path"] != "/spec/paused"]

@@ -6,11 +6,12 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
+from rollout.checks.rivals import look_ahead
 from rollout.checks.subject import Checker, Subject, listed
 from rollout.errors import Forbidden
 from rollout.plan.base import RUN_UID, Json
 from rollout.plan.finding import Finding, Level
-from rollout.plan.kinds import CANARY_PLAN, DEPLOYMENT, HPA, PDB, PVC, Ref
+from rollout.plan.kinds import DEPLOYMENT, HPA, PDB, PVC, Ref
 
 _PULLS: Final = re.compile(r"(KAFKA|AMQP|RABBIT|SQS|PUBSUB|NATS|QUEUE|CONSUMER|CELERY|LEADER_?ELECT)")
 
@@ -122,18 +123,14 @@ async def candidate(subject: Subject) -> Sequence[Finding]:
 
 
 async def alone(subject: Subject) -> Sequence[Finding]:
-    """Whether no older plan has the same target."""
-    if subject.plan is None or subject.plan.spec.target is None:
+    """Whether the plan is the one that acts on its target."""
+    first = await look_ahead(subject.world, subject.plan) if subject.plan is not None else None
+    if first is None:
         return []
-    name, mine = subject.plan.spec.target.name, subject.plan.metadata.name
-    plans = await subject.world.cluster.list(CANARY_PLAN, subject.namespace)
-    rivals = [p for p in plans if (p["spec"].get("target") or {}).get("name") == name]
-    rivals.sort(key=lambda p: (p["metadata"].get("creationTimestamp", ""), p["metadata"]["name"]))
-    first = rivals[0]["metadata"]["name"] if rivals else mine
-    if first == mine:
-        return []
-    text = f"CanaryPlan/{first} has the same target and is older; the oldest acts"
-    return [_error("RO232", subject, text, f"delete one of both: kubectl delete cplan {mine} -n {subject.namespace}")]
+    at = f"-n {subject.namespace}"
+    mine = subject.plan.metadata.name if subject.plan else ""
+    fix = f"rollout watch {first.plan} {at}" if first.run else f"delete one of both: kubectl delete cplan {mine} {at}"
+    return [_error("RO232", subject, str(first), fix)]
 
 
 def _error(code: str, subject: Subject, text: str, fix: str) -> Finding:

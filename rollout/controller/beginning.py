@@ -12,10 +12,12 @@ from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 from rollout import checks
-from rollout.act.release import end_hold_ops, release_ops
+from rollout.act.release import release_ops
+from rollout.checks.rivals import Ahead, look_ahead
 from rollout.checks.subject import hold_mode
 from rollout.controller.afterwards import answer, first_order, go_back, taken
 from rollout.controller.events import tell
+from rollout.controller.holds import end_holds, take_over
 from rollout.controller.record import Unreadable, parse
 from rollout.controller.settling import prune
 from rollout.controller.starting import (
@@ -33,9 +35,9 @@ from rollout.decide.reason import Reason
 from rollout.decide.rest import Last, Rest, rest_of_routes, rest_of_workload
 from rollout.errors import InvalidInput, NotFound, Unsupported
 from rollout.observe.observer import read_target
-from rollout.plan.base import HOLD_LABEL, Json
+from rollout.plan.base import Json
 from rollout.plan.finding import Level
-from rollout.plan.kinds import CANARY_PLAN, DEPLOYMENT, Ref, ref_of
+from rollout.plan.kinds import CANARY_PLAN, Ref, ref_of
 from rollout.plan.objects import CanaryPlan
 from rollout.plan.parse import from_object
 from rollout.plan.run import Note, Revision
@@ -45,6 +47,8 @@ from rollout.ports.world import World
 NEVER: Final = math.inf
 AGAIN: Final = 30.0
 """Seconds until what forbids a start is looked at again; sooner when something that we watch changes."""
+SOON: Final = 5.0
+"""Seconds until another plan's run is looked at again: its end is our own write, which no watch brings us as news."""
 
 
 @dataclass(slots=True)
@@ -70,11 +74,13 @@ class Beginning:
         `runs` are the plan's, the newest first; all have ended.
         """
         known = self._known.setdefault(plan["metadata"]["uid"], _Known())
+        namespace, name = plan["metadata"]["namespace"], plan["metadata"]["name"]
         try:
             parsed = _parsed(known, plan)
-            if (older := await self._older(plan)) is not None:
-                text = f"plan {older} is older and has the same target; delete one of both"
-                return await self._tell(plan, "Invalid", Reason.ANOTHER_PLAN, text, runs)
+            await end_holds(self.world, namespace, name, "has another target by now", but=_target(parsed))
+            if (first := await look_ahead(self.world, parsed)) is not None:
+                return await self._wait_for(plan, first, runs)
+            await take_over(self.world, namespace, name, _target(parsed))
             await prune(self.world, runs, parsed.spec.history)
             last = _last(self.world, known, runs)
             order = await first_order(self.world, runs[0], last) if last else None
@@ -165,20 +171,6 @@ class Beginning:
         await let_go(self.world, target)
         return None
 
-    async def let_go_of_deleted(self, namespace: str, plan: str) -> float:
-        """End the holds of a plan that is gone: label and mark are taken off, what is paused stays so."""
-        for deployment in await self.world.cluster.list(DEPLOYMENT, namespace, {HOLD_LABEL: plan[:63]}):
-            token = f"{plan}.{deployment['metadata'].get('generation', 0)}"
-            await self.world.cluster.patch(ref_of(deployment), end_hold_ops(deployment, token), guard_of(deployment))
-            text = f"plan {plan} is gone, so new revisions are held no more"
-            if deployment["spec"].get("paused"):
-                at = f"deployment/{deployment['metadata']['name']} -n {namespace}"
-                text += (
-                    f"; it stays paused at the revision that was held; when it may roll: kubectl rollout resume {at}"
-                )
-            await tell(self.world, deployment, Note(self.world.clock.now(), Reason.HOLD_ENDED, text, warning=True))
-        return NEVER
-
     async def tell_unreadable(self, namespace: str, name: str, error: Unreadable, runs: Sequence[Json]) -> float:
         """Say that a run cannot be read: in the plan's status, or as an Event of the run whose plan is gone."""
         text = f"{error}; {error.hint}"
@@ -188,13 +180,12 @@ class Beginning:
         await tell(self.world, runs[0], Note(self.world.clock.now(), Reason.UNREADABLE, text, warning=True))
         return NEVER
 
-    async def _older(self, plan: Json) -> str | None:
-        """The plan that has the same target and was there first."""
-        mine = _age(plan)
-        for other in await self.world.cluster.list(CANARY_PLAN, plan["metadata"]["namespace"]):
-            if _age(other) < mine and _aims(other) == _aims(plan) and "deletionTimestamp" not in other["metadata"]:
-                return str(other["metadata"]["name"])
-        return None
+    async def _wait_for(self, plan: Json, first: Ahead, runs: Sequence[Json]) -> float:
+        """Another plan acts on the target: until somebody deletes one of both, or until its run is home."""
+        if not first.run:
+            return await self._tell(plan, "Invalid", Reason.ANOTHER_PLAN, f"{first}; delete one of both", runs)
+        await self._tell(plan, "Pending", Reason.ANOTHER_PLAN, str(first), runs)
+        return SOON
 
     async def _tell(
         self,
@@ -233,16 +224,6 @@ def _last(world: World, known: _Known, runs: Sequence[Json]) -> Last | None:
         record = parse(world.cluster, world.clock, runs[0])
         known.last, known.last_version = Last(record.spec, record.state), version
     return known.last
-
-
-def _age(plan: Json) -> tuple[str, str]:
-    return plan["metadata"]["creationTimestamp"], plan["metadata"]["name"]
-
-
-def _aims(plan: Json) -> str:
-    """The target of a plan, or its Service."""
-    spec = plan["spec"]
-    return f"target {spec['target']['name']}" if spec.get("target") else f"service {spec.get('service')}"
 
 
 def _target(parsed: CanaryPlan) -> str:

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from rollout.controller.beginning import Beginning
+from rollout.controller.beginning import NEVER, Beginning
+from rollout.controller.holds import end_holds
 from rollout.controller.lease import alive
 from rollout.controller.reconcile import Reconciler
 from rollout.controller.record import FINALIZER, Unreadable
@@ -56,7 +57,8 @@ class Plans:
             await self._put_to_rest(run)
         plan = await self.world.cluster.get(Ref(CANARY_PLAN, namespace, name))
         if plan is None or "deletionTimestamp" in plan["metadata"]:
-            return await self.beginning.let_go_of_deleted(namespace, name)
+            await end_holds(self.world, namespace, name, "is gone")
+            return NEVER
         return await self.beginning.turn(plan, runs)
 
     async def _drive(self, run: Ref) -> float:

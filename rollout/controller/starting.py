@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from rollout.act.release import hold_ops, pointer, release_ops
+from rollout.act.release import hold_for_ops, hold_ops, release_ops
+from rollout.checks.rivals import aim_of
 from rollout.checks.subject import HoldMode
 from rollout.controller.record import FINALIZER
 from rollout.errors import AlreadyExists, Conflict, InvalidInput, NotFound, Terminal
 from rollout.observe.observer import read_target
 from rollout.observe.templates import digest, images
 from rollout.observe.workload import full_size
-from rollout.plan.base import HELD, HOLD_LABEL, PLAN_LABEL, Json
+from rollout.plan.base import HELD, PLAN_LABEL, TARGET_LABEL, Json
 from rollout.plan.finding import Finding
 from rollout.plan.holdpolicy import MARKS
 from rollout.plan.kinds import CANARY_PLAN, DEPLOYMENT, METRIC_TEMPLATE, PLAN_RUN, Ref, ref_of
@@ -85,11 +86,9 @@ async def arm(world: World, plan: CanaryPlan, mode: str, wanted: Mapping[str, st
     notes = deployment["metadata"].get("annotations") or {}
     mark = notes.get(HELD)
     rests = mark == "paused" or (bool(deployment["spec"].get("paused")) and mark not in MARKS)
-    labels = deployment["metadata"].get("labels") or {}
-    if mode == "policy" and HOLD_LABEL not in labels:
-        ops: list[Json] = [] if labels else [{"op": "add", "path": "/metadata/labels", "value": {}}]
-        path = pointer("metadata", "labels", HOLD_LABEL)
-        ops.append({"op": "add", "path": path, "value": plan.metadata.name[:63]})
+    token = f"{plan.metadata.name}.{deployment['metadata'].get('generation', 0)}"
+    ops = hold_for_ops(deployment, plan.metadata.name, token) if mode == "policy" else []
+    if ops:
         deployment = await world.cluster.patch(ref_of(deployment), ops, guard_of(deployment))
     ops = _image_ops(deployment, wanted)
     if ops:
@@ -217,7 +216,7 @@ def _run_object(plan: Json, name: str, spec: RunSpec) -> Json:
         "metadata": {
             "name": name,
             "namespace": meta["namespace"],
-            "labels": {PLAN_LABEL: meta["name"][:63]},
+            "labels": {PLAN_LABEL: meta["name"][:63], TARGET_LABEL: aim_of(plan).name},
             "finalizers": [FINALIZER],
             "ownerReferences": [
                 {

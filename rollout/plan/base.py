@@ -166,6 +166,8 @@ ROLE_LABEL: Final = label("role")
 """On the candidate's pods: `canary`."""
 PLAN_LABEL: Final = label("plan")
 """On runs: the name of their plan."""
+TARGET_LABEL: Final = label("target")
+"""On runs: the name of the Deployment they act on, or of the Service whose traffic they shift."""
 RUN_UID: Final = label("run-uid")
 """Annotation on every object we create: the UID of the run, so that leftovers can be told and swept."""
 HOLD_LABEL: Final = label("hold")

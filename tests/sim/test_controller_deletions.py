@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
@@ -19,13 +19,22 @@ OLD = "shop/web:1.0"
 
 
 async def at_each_write(
-    act: Callable[[Controlled], object], image: str = GOOD, *, own_routes: bool = False
+    act: Callable[[Controlled], object],
+    image: str = GOOD,
+    *,
+    own_routes: bool = False,
+    prepare: Callable[[Controlled], Awaitable[object]] | None = None,
 ) -> AsyncIterator[tuple[Controlled, int]]:
-    """Stories in which somebody acts before the first write of the run, the second, and so on to the last."""
+    """Stories in which somebody acts before the first write of the run, the second, and so on to the last.
+
+    `prepare` does what comes before the new image.
+    """
     number = 0
     while True:
         number += 1
         async with shop(plan=SHORT, image=image, own_routes=own_routes) as world:
+            if prepare is not None:
+                await prepare(world)
             acted: list[float] = []
             link = world.processes[0].link
 
