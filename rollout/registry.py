@@ -1,4 +1,4 @@
-"""Finds plug-ins by entry point: strategies and routers."""
+"""Finds plug-ins by entry point: strategies, routers and meshes."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from rollout.plan.strategy import Strategy
+from rollout.ports.mesh import Mesh
 from rollout.ports.router import Router
 
 
@@ -22,3 +23,8 @@ def strategies() -> Mapping[str, Strategy]:
 def routers() -> Mapping[str, Router]:
     """Every installed router by name."""
     return _load("rollout.routers")
+
+
+def meshes() -> Mapping[str, Mesh]:
+    """Every installed mesh driver by name."""
+    return _load("rollout.meshes")

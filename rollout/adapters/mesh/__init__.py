@@ -1,0 +1,1 @@
+"""Drivers of meshes, one package each."""

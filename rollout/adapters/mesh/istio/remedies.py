@@ -1,0 +1,52 @@
+"""What to do about a workload, as commands and manifests that can be pasted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import orjson
+
+from rollout.adapters.mesh.istio.controlplane import REVISION
+from rollout.adapters.mesh.istio.injection import INJECT
+from rollout.plan.kinds import CRON_JOB, DAEMON_SET, DEPLOYMENT, PEER_AUTHENTICATION, STATEFUL_SET
+from rollout.ports.mesh import ControlPlane, Unit
+
+_PATCHED: Final = (DEPLOYMENT, STATEFUL_SET, DAEMON_SET, CRON_JOB)
+_OWN_LABELS: Final = ("pod-template-hash", "controller-revision-hash", "pod-template-generation", INJECT, REVISION)
+"""Labels that say nothing about which workload a pod belongs to."""
+
+
+def enrol(unit: Unit, planes: Sequence[ControlPlane]) -> str:
+    """See `ports.mesh.Mesh.enrol`."""
+    labels = {INJECT: "true", **_revision(planes)}
+    if unit.kind not in _PATCHED:
+        shown = ", ".join(f'{key}: "{value}"' for key, value in labels.items())
+        return f"make {unit} anew with the pod labels {shown}"
+    template: dict[str, Any] = {"template": {"metadata": {"labels": labels}}}
+    spec = {"jobTemplate": {"spec": template}} if unit.kind == CRON_JOB else template
+    patch = orjson.dumps({"spec": spec}).decode()
+    return f"kubectl patch {unit.kind.name.lower()} {unit.name} -n {unit.namespace} --type merge -p '{patch}'"
+
+
+def _revision(planes: Sequence[ControlPlane]) -> Mapping[str, str]:
+    """The label that names a control plane, where there is no default one; a tag rather than a revision."""
+    names = [name for plane in planes for name in (plane.revision, *plane.tags)]
+    if not planes or "default" in names:
+        return {}
+    return {REVISION: (planes[-1].tags or (planes[-1].revision,))[0]}
+
+
+def excuse(unit: Unit, ports: Sequence[int]) -> str:
+    """See `ports.mesh.Mesh.excuse`."""
+    labels = {key: value for key, value in unit.labels.items() if key not in _OWN_LABELS}
+    manifest = {
+        "apiVersion": PEER_AUTHENTICATION.api_version,
+        "kind": PEER_AUTHENTICATION.name,
+        "metadata": {"name": f"{unit.name}-plaintext", "namespace": unit.namespace},
+        "spec": {
+            "selector": {"matchLabels": labels},
+            "portLevelMtls": {str(port): {"mode": "PERMISSIVE"} for port in ports},
+        },
+    }
+    return f"echo '{orjson.dumps(manifest).decode()}' | kubectl apply -f -"
