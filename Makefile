@@ -5,10 +5,10 @@ BIN    := .venv/bin
 READY  := .venv/.ready
 ROOT   := $(shell test "$$(id -u)" = 0 && command -v go >/dev/null && echo yes)
 
-.PHONY: help demo test check lab-up lab-down soak bench generate
+.PHONY: help demo test check lab-up lab-down soak bench bench-judgement generate
 
 help: ## print this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
 
 $(READY): requirements.lock pyproject.toml
 	$(PY) -m venv .venv
@@ -50,6 +50,9 @@ endif
 bench: $(READY) ## what a run costs: simulated, then 50 of them in a lab (needs Go): requests, queries, CPU, memory
 	$(BIN)/python -m bench.cost
 	$(BIN)/python -m bench.scale --plans 50
+
+bench-judgement: $(READY) ## how often a fixed threshold and our gates reject sound candidates and find bad ones: simulated
+	$(BIN)/python -m bench.judgement
 
 generate: $(READY) ## write crds/ and deploy/ from the code
 	$(BIN)/rollout crds print --write crds
