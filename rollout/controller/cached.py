@@ -10,14 +10,14 @@ from __future__ import annotations
 import asyncio
 import builtins
 import math
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Hashable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 from rollout.controller.stores import Stores
 from rollout.errors import Conflict, RolloutError, Unsupported
 from rollout.plan.base import Json
-from rollout.plan.kinds import Kind, Ref, kind_of
+from rollout.plan.kinds import Kind, Ref, ref_of
 from rollout.ports.clock import Clock
 from rollout.ports.cluster import Cluster, Guard
 
@@ -37,6 +37,7 @@ class CachedCluster:
         self._clock = clock
         self._fence = fence
         self._rights: dict[tuple[str, Kind, str], tuple[float, asyncio.Future[bool]]] = {}
+        self._lists: dict[Hashable, asyncio.Future[builtins.list[Json]]] = {}
 
     async def get(self, ref: Ref) -> Json | None:
         """See `ports.cluster.Cluster.get`. What comes from memory must not be changed."""
@@ -49,7 +50,7 @@ class CachedCluster:
         """See `ports.cluster.Cluster.list`. What comes from memory must not be changed."""
         store = self.stores.of(kind, namespace, labels)
         if store is None:
-            return await self.inner.list(kind, namespace, labels, about=about)
+            return await self._list_once(kind, namespace, labels or {}, about)
         if not self.stores.served(kind):
             raise Unsupported(f"the API server does not serve {kind.plural}.{kind.group}", hint=f"install {kind}")
         return store.list(namespace, labels, about)
@@ -102,6 +103,18 @@ class CachedCluster:
         """See `ports.cluster.Cluster.version`."""
         return await self.inner.version()
 
+    async def _list_once(
+        self, kind: Kind, namespace: str, labels: Mapping[str, str], about: Collection[str]
+    ) -> builtins.list[Json]:
+        """Ask what is not watched; plans of a namespace that begin together ask for the same, and get one answer."""
+        key = (kind, namespace, *sorted(labels.items()), *sorted(about))
+        answer = self._lists.get(key)
+        if answer is None:
+            answer = asyncio.ensure_future(self.inner.list(kind, namespace, labels, about=about))
+            self._lists[key] = answer
+            answer.add_done_callback(lambda _: self._lists.pop(key))
+        return await asyncio.shield(answer)
+
     @asynccontextmanager
     async def _anew(self, ref: Ref) -> AsyncIterator[None]:
         """Around a write: what stood in its way is known to the next turn."""
@@ -116,5 +129,10 @@ class CachedCluster:
             raise
 
     def _learned(self, obj: Json) -> Json:
-        self.stores.learned(obj, kind_of(obj))
-        return obj
+        """The answer to a write as it is kept: whoever holds on to it holds nothing twice."""
+        ref = ref_of(obj)
+        self.stores.learned(obj, ref.kind)
+        store = self.stores.of(ref.kind, ref.namespace, obj["metadata"].get("labels") or {})
+        known = store.get(ref) if store else None
+        same = known is not None and known["metadata"]["resourceVersion"] == obj["metadata"]["resourceVersion"]
+        return known if known is not None and same else obj

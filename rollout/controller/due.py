@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar
 
@@ -35,15 +35,22 @@ class Due(Generic[K]):
             self._heap = [entry for entry in self._heap if self._at.get(entry[2]) == entry[0]]
             heapq.heapify(self._heap)
 
-    def pop(self, now: float, most: float = math.inf) -> list[K]:
-        """What is due, the longest overdue first; so many at most, the rest stays due."""
-        due: list[K] = []
-        while self._heap and self._heap[0][0] <= now and len(due) < most:
-            at, _, key = heapq.heappop(self._heap)
+    def pop(self, now: float, most: float = math.inf, patience: Callable[[K], float] = lambda _: 0.0) -> list[K]:
+        """What is due, the longest overdue first; so many at most, the rest stays due.
+
+        A key with patience comes as if it had become due so many seconds later; but it is due all the same.
+        """
+        due: list[tuple[float, int, K]] = []
+        while self._heap and self._heap[0][0] <= now:
+            entry = at, _, key = heapq.heappop(self._heap)
             if self._at.get(key) == at:  # otherwise it was pushed again for an earlier time, and is done with
                 del self._at[key]
-                due.append(key)
-        return due
+                due.append(entry)
+        due.sort(key=lambda entry: (entry[0] + patience(entry[2]), entry[1]))
+        chosen = due[: int(min(most, len(due)))]
+        for at, _, key in due[len(chosen) :]:
+            self.push(key, at)
+        return [key for _, _, key in chosen]
 
     def next(self) -> float:
         """When the next key is due; infinity when nothing is."""

@@ -31,6 +31,8 @@ from rollout.ports.watch import Blind, Listed, Scope, Seeing, Told, Watcher
 
 AT_ONCE: Final = 32
 """So many turns are under way at most: hundreds at once would only wait for each other, and the lease behind them."""
+PATIENCE: Final = 20.0
+"""Seconds that a plan at rest lets those with a run go first, when there is more to do than can be done at once."""
 LONGEST: Final = 30.0
 """Seconds between two tries of a plan whose turns fail, at most."""
 log = logging.getLogger(__name__)
@@ -93,13 +95,17 @@ class Controller:
         self._notice_lead()
         if not (self._led and self.ready):
             return
-        for key in self.due.pop(self.clock.monotonic(), AT_ONCE - len(self._turns)):
+        for key in self.due.pop(self.clock.monotonic(), max(0, AT_ONCE - len(self._turns)), self._patience):
             if key in self._turns:
                 self._again.add(key)
             else:
                 self._turns[key] = asyncio.create_task(self._turn(key))
         for run in self.orphans.due.pop(self.clock.monotonic()):
             self._sweeps[run] = asyncio.create_task(self._sweep(run))
+
+    def _patience(self, key: Key) -> float:
+        """What is under way goes before what begins: hundreds that begin together get their traffic one by one."""
+        return 0.0 if key in self.plans.driven else PATIENCE
 
     def _notice_lead(self) -> None:
         """Begin with everything when we have become the leader."""

@@ -30,6 +30,8 @@ class Plans:
     """Looks after plans; `world` reads from memory."""
 
     world: World
+    driven: set[tuple[str, str]] = field(default_factory=set)
+    """Namespace and name of the plans that had a run under way when they were looked at last."""
     reconciler: Reconciler = field(init=False)
     beginning: Beginning = field(init=False)
 
@@ -52,7 +54,9 @@ class Plans:
     async def _turn(self, namespace: str, name: str, runs: Sequence[Json]) -> float:
         active = next((run for run in reversed(runs) if not ended(run)), None)
         if active is not None:
+            self.driven.add((namespace, name))
             return await self._drive(ref_of(active))
+        self.driven.discard((namespace, name))
         for run in runs:
             await self._put_to_rest(run)
         plan = await self.world.cluster.get(Ref(CANARY_PLAN, namespace, name))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from rollout.plan.base import Json
+from rollout.plan.kinds import PLAN_RUN
+from rollout.plan.program import packed
 
 LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
 _POD_META: Final = ("name", "namespace", "uid", "resourceVersion", "labels", "deletionTimestamp")
@@ -21,7 +23,10 @@ def kept(obj: Json) -> Json:
     meta = {key: value for key, value in obj["metadata"].items() if key != "managedFields"}
     if LAST_APPLIED in (meta.get("annotations") or {}):
         meta["annotations"] = {**meta["annotations"], LAST_APPLIED: ""}
-    return {**obj, "metadata": meta}
+    small = {**obj, "metadata": meta}
+    if obj["kind"] == PLAN_RUN.name and isinstance(obj["spec"].get("program"), dict):
+        small["spec"] = {**obj["spec"], "program": packed(obj["spec"]["program"])}
+    return small
 
 
 def _pod(pod: Json) -> Json:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import builtins
+from collections.abc import Awaitable, Callable, Collection, Mapping
 
 import pytest
 
@@ -16,7 +17,7 @@ from rollout.controller.leader import NotLeading
 from rollout.controller.stores import Stores
 from rollout.errors import Conflict, Unavailable, Unsupported
 from rollout.plan.base import RUN_LABEL, Json
-from rollout.plan.kinds import CONFIGMAP, DESTINATION_RULE, LEASE, PLAN_RUN, VIRTUAL_SERVICE, Kind, Ref
+from rollout.plan.kinds import CONFIGMAP, DESTINATION_RULE, HPA, LEASE, PLAN_RUN, VIRTUAL_SERVICE, Kind, Ref
 from rollout.ports.cluster import guard_of
 from rollout.ports.watch import Scope
 
@@ -186,6 +187,36 @@ async def test_plans_that_start_together_ask_for_their_rights_once(bench: Bench)
     many = [cached.allowed("patch", CONFIGMAP, "shop") for _ in range(50)]
     assert all(await asyncio.gather(*many)), "an outage is not remembered"
     assert len(asked) == 2
+
+
+async def test_plans_that_start_together_share_a_list_that_no_watch_has(bench: Bench) -> None:
+    asked = []
+
+    class Counting(MemoryCluster):
+        async def list(
+            self,
+            kind: Kind,
+            namespace: str = "",
+            labels: Mapping[str, str] | None = None,
+            *,
+            about: Collection[str] = (),
+        ) -> builtins.list[Json]:
+            asked.append((kind, namespace, dict(labels or {})))
+            await asyncio.sleep(0)
+            return []
+
+    cached = CachedCluster(Counting(bench.clock.now), bench.stores, bench.clock, lambda: None)
+    many = [cached.list(HPA, "shop") for _ in range(50)]
+    await asyncio.gather(*many, cached.list(HPA, "front"), cached.list(HPA, "shop", {"a": "b"}))
+    assert asked == [(HPA, "shop", {}), (HPA, "front", {}), (HPA, "shop", {"a": "b"})]
+    assert await cached.list(HPA, "shop") == []
+    assert len(asked) == 4, "an answer is for those who asked while it was on its way"
+
+
+async def test_what_a_write_gives_back_is_what_is_kept(bench: Bench) -> None:
+    await bench.see()
+    made = await bench.cached.create(thing(CONFIGMAP))
+    assert await bench.cached.get(ONE) is made
 
 
 async def test_the_rest_is_the_inner_clusters(bench: Bench) -> None:

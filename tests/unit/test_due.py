@@ -48,3 +48,30 @@ def test_a_key_that_is_pushed_earlier_again_and_again_does_not_pile_up() -> None
         due.push("web", float(now))
         assert due.pop(float(now)) == ["web"]
     assert len(due._heap) < 1000
+
+
+def test_when_not_all_can_be_taken_the_patient_ones_let_the_others_go_first_for_a_while() -> None:
+    due = Due[str]()
+    for key, at in (("new", 0.0), ("newer", 1.0), ("under way", 15.0), ("later", 40.0)):
+        due.push(key, at)
+
+    def patience(key: str) -> float:
+        return 20.0 if key.startswith("new") else 0.0
+
+    assert due.pop(16.0, 1, patience) == ["under way"]
+    due.push("under way", 20.5)
+    assert due.pop(21.0, 2, patience) == ["new", "under way"], "not for ever"
+    assert due.pop(21.0, 0, patience) == []
+    assert due.pop(21.0, 5, patience) == ["newer"]
+    assert (len(due), due.next()) == (1, 40.0)
+
+
+def test_what_was_not_taken_is_due_at_its_own_time_still() -> None:
+    due = Due[str]()
+    due.push("web", 5.0)
+    due.push("web", 3.0)
+    assert due.pop(9.0, 0) == []
+    assert due.next() == 3.0
+    assert due.pop(9.0) == ["web"]
+    due.push("web", 5.0)
+    assert (due.pop(9.0), len(due)) == (["web"], 0)

@@ -8,7 +8,9 @@ from rollout.adapters.memory.behaviour import Behaviour
 from rollout.observe.candidate import parse
 from rollout.observe.kept import LAST_APPLIED, kept
 from rollout.plan.base import Json
-from rollout.plan.kinds import DEPLOYMENT, POD, VIRTUAL_SERVICE
+from rollout.plan.kinds import DEPLOYMENT, PLAN_RUN, POD, VIRTUAL_SERVICE
+from rollout.plan.run import RUN_SPEC, dump_spec
+from tests.kit.builders import run
 from tests.kit.sim import BAD, CRASHING, GOOD, Sim
 
 
@@ -51,6 +53,21 @@ def test_of_other_objects_only_bulk_is_dropped_and_the_original_is_left_alone() 
     assert small["metadata"] == {"name": "x", "annotations": {LAST_APPLIED: "", "mine": "yes"}}
     assert (small["spec"], small["status"]) == (obj["spec"], obj["status"])
     assert kept(small) == small
+
+
+def test_a_run_is_read_the_same_with_its_steps_packed() -> None:
+    raw: Json = {
+        "apiVersion": PLAN_RUN.api_version,
+        "kind": "PlanRun",
+        "metadata": {"name": "web-bbbbb-1", "namespace": "shop"},
+        "spec": dump_spec(run(10.0, 50.0)),
+    }
+    small = kept(raw)
+    assert isinstance(small["spec"]["program"]["steps"], bytes)
+    assert RUN_SPEC.validate_python(small["spec"]) == RUN_SPEC.validate_python(raw["spec"]) == run(10.0, 50.0)
+    assert kept(small) == small
+    damaged = {**raw, "spec": {**raw["spec"], "program": "none"}}
+    assert kept(damaged) == damaged, "who reads it says what is wrong"
 
 
 def test_an_object_without_annotations_stays_so() -> None:

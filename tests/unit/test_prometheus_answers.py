@@ -103,7 +103,7 @@ async def test_workloads_of_the_same_name_are_told_apart_by_namespace(
     prometheus: Prometheus, fake_prometheus: FakePrometheus
 ) -> None:
     fake_prometheus.pods = {("shop", "web", "a"): FakePod(1), ("bank", "web", "b"): FakePod(2)}
-    bank = CountAsk("success", "bank", "web")
+    bank = CountAsk("success", "bank", "web", provider_namespace="bank")
     readings = await prometheus.ask([WEB, bank])
     assert (readings[WEB].pods, readings[bank].pods) == ({"a": (1.0, 0.0)}, {"b": (2.0, 0.0)})
     assert len(fake_prometheus.queries) == 1

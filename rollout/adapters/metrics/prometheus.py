@@ -51,7 +51,9 @@ class Prometheus:
         """Answer all; an outage is a reading of its own (`unknown`)."""
         groups: dict[tuple[Provider | None, str], list[Ask]] = defaultdict(list)
         for ask in dict.fromkeys(asks):
-            groups[ask.provider or self._default, ask.provider_namespace].append(ask)
+            provider = ask.provider or self._default
+            # the namespace tells whose Secrets: without any, all namespaces ask together
+            groups[provider, ask.provider_namespace if _has_secrets(provider) else ""].append(ask)
         answers = await asyncio.gather(
             *(self._ask_one(provider, namespace, group) for (provider, namespace), group in groups.items())
         )
@@ -129,6 +131,10 @@ class Prometheus:
             )
         except RolloutError as error:
             raise QueryError(f"cannot read the provider's Secrets in {namespace}: {error}") from None
+
+
+def _has_secrets(provider: Provider | None) -> bool:
+    return provider is not None and any(part is not None for part in (provider.bearer, provider.basic, provider.ca))
 
 
 def _server(provider: Provider, credentials: Credentials) -> Server:
