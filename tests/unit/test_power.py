@@ -8,7 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollout.decide.evidence.power import Rule, Schedule, Stage, forecast, requests_to_detect, requests_to_prove
+from rollout.decide.evidence.power import (
+    Rule,
+    Schedule,
+    Sensitivity,
+    Stage,
+    forecast,
+    needed,
+    requests_to_detect,
+    requests_to_prove,
+    sense,
+)
 from rollout.decide.evidence.traffic import expected
 
 STEPS = Schedule(tuple(Stage(weight, 120) for weight in (0.1, 0.2, 0.3, 0.4, 0.5)))
@@ -83,3 +93,28 @@ def test_bursts_cost_power(rate: float, base: float, regression: float, phi: flo
     calm, bursty = (forecast(STEPS, RULE, rate=rate, base=base, regression=regression, phi=f) for f in (1.0, phi))
     assert calm.seconds is not None or bursty.seconds is None
     assert requests_to_prove(RULE, phi=phi) == pytest.approx(phi * requests_to_prove(RULE))
+
+
+def test_what_was_seen_so_far_says_what_would_have_been_found() -> None:
+    """Real looks of any size add up to the forecast of the same requests."""
+    seen = Sensitivity()
+    assert seen.power(RULE) == 0.0
+    for _, weight in STEPS.looks():
+        seen = sense(seen, 150 * weight, 150 * (1 - weight), base=0.005, regression=0.01)
+    assert seen.power(RULE) == forecast(STEPS, RULE, rate=10, base=0.005, regression=0.01).probability
+    assert sense(seen, 100, 0, base=0.005, regression=0.01) == seen
+
+
+def test_what_is_still_missing_for_a_decision() -> None:
+    rule = Rule(alpha=0.02, gates=2)
+    whole = requests_to_detect(rule, weight=0.1, base=0.005, regression=0.01)
+    seen = sense(Sensitivity(), whole / 4, 9 * whole / 4, base=0.005, regression=0.01)
+    left = requests_to_detect(rule, weight=0.1, base=0.005, regression=0.01, seen=seen.mean)
+    assert left == pytest.approx(0.75 * whole)
+    assert requests_to_detect(rule, weight=0.1, base=0.005, regression=0.01, seen=needed(rule) + 1) == 0.0
+
+
+def test_a_service_that_never_failed_can_be_forecast() -> None:
+    found = forecast(STEPS, RULE, rate=10, base=0.0, regression=0.01)
+    assert found.seconds is not None
+    assert found.probability > 0.9

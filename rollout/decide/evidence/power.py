@@ -14,11 +14,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import accumulate
 from statistics import NormalDist
+from typing import Final
 
 from rollout.decide.evidence.effect import least_effect, log_limit
 from rollout.decide.evidence.ratio import RATIOS
+
+LEAST: Final = 1e-6
+"""A service that has never failed is taken to fail so rarely."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,41 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
+class Sensitivity:
+    """How much the evidence for a regression of a given size would have grown, had there been one."""
+
+    mean: float = 0.0
+    variance: float = 0.0
+
+    def power(self, rule: Rule) -> float:
+        """The probability that it would have been found by now."""
+        if self.variance <= 0:
+            return 0.0
+        return NormalDist().cdf((self.mean - needed(rule)) / math.sqrt(self.variance))
+
+
+def sense(
+    before: Sensitivity,
+    canary_total: float,
+    primary_total: float,
+    *,
+    base: float,
+    regression: float,
+    phi: float = 1.0,
+) -> Sensitivity:
+    """With one look more, of so many requests; `base`: the primary's share of bad ones."""
+    if canary_total <= 0 or primary_total <= 0:
+        return before
+    mean, variance = _growth(canary_total, primary_total, base, regression)
+    return Sensitivity(before.mean + mean / phi, before.variance + variance / phi)
+
+
+def needed(rule: Rule) -> float:
+    """What the evidence must grow by: the limit, and the price of the mixture."""
+    return rule.log_limit + math.log(len(RATIOS) / 2) + math.log(2)
+
+
+@dataclass(frozen=True, slots=True)
 class Forecast:
     """What the formula says."""
 
@@ -83,20 +121,21 @@ def forecast(
     schedule: Schedule, rule: Rule, *, rate: float, base: float, regression: float, phi: float = 1.0
 ) -> Forecast:
     """For a candidate whose share of bad requests is `base` + `regression`, at `rate` requests/s to both arms."""
-    needed = _needed(rule)
-    looks = [(at, *_growth(rate * schedule.every, w, base, regression, phi)) for at, w in schedule.looks()]
-    grown = list(accumulate(mean for _, mean, _ in looks))
-    variance = sum(v for _, _, v in looks)
-    reached = next((at for (at, _, _), sum_ in zip(looks, grown, strict=True) if sum_ >= needed), None)
-    if variance <= 0:
-        return Forecast(reached, 0.0)
-    return Forecast(reached, NormalDist().cdf((grown[-1] - needed) / math.sqrt(variance)))
+    seen, reached = Sensitivity(), None
+    for at, weight in schedule.looks():
+        requests = rate * schedule.every
+        seen = sense(seen, requests * weight, requests * (1 - weight), base=base, regression=regression, phi=phi)
+        if reached is None and seen.mean >= needed(rule):
+            reached = at
+    return Forecast(reached, seen.power(rule))
 
 
-def requests_to_detect(rule: Rule, *, weight: float, base: float, regression: float, phi: float = 1.0) -> float:
-    """Requests to the canary until a regression is found, on average."""
-    mean, _ = _growth(1 / weight, weight, base, regression, phi)
-    return _needed(rule) / mean
+def requests_to_detect(
+    rule: Rule, *, weight: float, base: float, regression: float, phi: float = 1.0, seen: float = 0.0
+) -> float:
+    """Requests to the canary until a regression is found, on average; `seen`: what the evidence has grown by."""
+    mean, _ = _growth(1.0, (1 - weight) / weight, base, regression)
+    return max(0.0, needed(rule) - seen) * phi / mean
 
 
 def requests_to_prove(rule: Rule, *, phi: float = 1.0) -> float:
@@ -104,14 +143,10 @@ def requests_to_prove(rule: Rule, *, phi: float = 1.0) -> float:
     return phi * (1 - math.log(rule.beta)) / rule.tolerance
 
 
-def _needed(rule: Rule) -> float:
-    return rule.log_limit + math.log(len(RATIOS) / 2) + math.log(2)
-
-
-def _growth(requests: float, weight: float, base: float, regression: float, phi: float) -> tuple[float, float]:
-    """Mean and variance of what the evidence grows by over `requests` to both arms."""
+def _growth(canary: float, primary: float, base: float, regression: float) -> tuple[float, float]:
+    """I and V of so many requests, at phi = 1."""
+    base = max(base, LEAST)
     rho = (base + regression) / base
-    canary, primary = requests * weight * (base + regression), requests * (1 - weight) * base
-    log_d = math.log1p(weight * (rho - 1))
-    gain = math.log(rho) - log_d
-    return (canary * gain - primary * log_d) / phi, (canary * gain**2 + primary * log_d**2) / phi
+    log_d = math.log1p(canary / (canary + primary) * (rho - 1))
+    gain, bad = math.log(rho) - log_d, canary * (base + regression)
+    return bad * gain - primary * base * log_d, bad * gain**2 + primary * base * log_d**2

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from rollout.decide.evidence.burst import Bursts, factor, watch
 from rollout.decide.evidence.power import Schedule
@@ -70,8 +70,7 @@ def expected(schedule: Schedule, rate: float) -> list[Expected]:
     return [look for look in looks if look.canary and look.primary]
 
 
-@dataclass(frozen=True, slots=True)
-class Counted:
+class Counted(NamedTuple):
     """Bad requests of one look in both arms, and the burst factor that holds for it."""
 
     canary: int
