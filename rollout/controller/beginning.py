@@ -37,7 +37,7 @@ from rollout.errors import InvalidInput, NotFound, Unsupported
 from rollout.observe.observer import read_target
 from rollout.plan.base import Json
 from rollout.plan.finding import Level
-from rollout.plan.kinds import CANARY_PLAN, Ref, ref_of
+from rollout.plan.kinds import CANARY_PLAN, METRIC_TEMPLATE, Ref, ref_of
 from rollout.plan.objects import CanaryPlan
 from rollout.plan.parse import from_object
 from rollout.plan.run import Note, Revision
@@ -51,6 +51,10 @@ SOON: Final = 5.0
 """Seconds until another plan's run is looked at again: its end is our own write, which no watch brings us as news."""
 
 
+_NOBODY: Final = Target(None, Revision(), "paused")
+"""In place of a target, to compile a plan that does not begin."""
+
+
 @dataclass(slots=True)
 class _Known:
     """What is remembered of a plan, so that it is read once for each change."""
@@ -59,6 +63,8 @@ class _Known:
     parsed: CanaryPlan | None = None
     last: Last | None = None
     last_version: str = ""
+    compiled: tuple[object, ...] = ()
+    """The versions of plan and templates that have been seen to fit together."""
 
 
 @dataclass(slots=True)
@@ -88,11 +94,17 @@ class Beginning:
                 if not await answer(self.world, runs[0], last, order, _target(parsed)):
                     return 0.0
             rest = await self._look(plan, parsed, last, again=order is not None)
+            if rest.act == "rest":
+                with suppress(StartRefused):  # it has no pods: there is nothing to let go
+                    await self._held(parsed)
+            if rest.act in ("rest", "stay", "start"):
+                await self._compile(known, parsed)
             wake = await self._act(plan, parsed, rest, last, runs)
         except Unreadable:
             raise
         except (InvalidInput, Unsupported) as error:
-            return await self._tell(plan, "Invalid", Reason.INVALID, f"{error} {error.hint}".strip(), runs)
+            text = f"{error}; {error.hint}" if error.hint else str(error)
+            return await self._tell(plan, "Invalid", Reason.INVALID, text, runs)
         if order is not None and last is not None and wake == 0:
             await taken(self.world, runs[0], last, order)
         return wake
@@ -114,8 +126,6 @@ class Beginning:
             case "wait":
                 return await self._tell(plan, "Pending", rest.reason, rest.message, runs)
             case "rest":
-                with suppress(StartRefused):  # it has no pods: there is nothing to let go
-                    await self._held(parsed)
                 return await self._tell(plan, "Idle", rest.reason, rest.message, runs)
 
     async def _look(self, plan: Json, parsed: CanaryPlan, last: Last | None, *, again: bool) -> Rest:
@@ -124,9 +134,20 @@ class Beginning:
             name = parsed.spec.target.name
             _, _, work = await read_target(self.world, namespace, name)
             return rest_of_workload(name, work, last, again=again)
-        target = Target(None, Revision(), "paused")
-        program = await compile_plan(self.world, parsed, "preview", target)
+        program = await compile_plan(self.world, parsed, "preview", _NOBODY)
         return rest_of_routes(program.backends, plan["metadata"].get("generation", 1), last, again=again)
+
+    async def _compile(self, known: _Known, parsed: CanaryPlan) -> None:
+        """See whether the plan compiles, once for each change: who pushes a mistake must not hear of it at a release.
+
+        Raises:
+            InvalidInput, Unsupported: it does not.
+        """
+        templates = await self.world.cluster.list(METRIC_TEMPLATE, parsed.metadata.namespace)
+        versions = (known.plan, *((it["metadata"]["uid"], it["metadata"]["resourceVersion"]) for it in templates))
+        if known.compiled != versions:
+            await compile_plan(self.world, parsed, "preview", _NOBODY)
+            known.compiled = versions
 
     async def _start(self, plan: Json, parsed: CanaryPlan, runs: Sequence[Json], last: Last | None) -> float:
         """Check, and create the run; what forbids it is told, and looked at again later."""

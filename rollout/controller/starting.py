@@ -9,7 +9,7 @@ from rollout.act.release import hold_for_ops, hold_ops, release_ops
 from rollout.checks.rivals import aim_of
 from rollout.checks.subject import HoldMode
 from rollout.controller.record import FINALIZER
-from rollout.errors import AlreadyExists, Conflict, InvalidInput, NotFound, Terminal
+from rollout.errors import AlreadyExists, Conflict, InvalidInput, NotFound, Terminal, Unsupported
 from rollout.observe.observer import read_target
 from rollout.observe.templates import digest, images
 from rollout.observe.workload import full_size
@@ -185,11 +185,23 @@ async def create_run(world: World, plan: Json, target: Target, by: str, attempt:
 
 
 async def compile_plan(world: World, plan: CanaryPlan, run: str, target: Target) -> Program:
-    """The program for one run; only the promotion when the version needs no proof (rollback window, restart)."""
+    """The program for one run; only the promotion when the version needs no proof (rollback window, restart).
+
+    Raises:
+        InvalidInput: the plan cannot be compiled.
+        Unsupported: its strategy or its router is not installed.
+    """
+    strategy = world.strategies.get(plan.spec.strategy)
+    if strategy is None:
+        names = ", ".join(sorted(world.strategies))
+        raise Unsupported(f"strategy {plan.spec.strategy} is not installed", hint=f"use one of {names}")
+    if plan.spec.router.type not in world.routers:
+        names = ", ".join(sorted(world.routers))
+        raise Unsupported(f"router {plan.spec.router.type} is not installed", hint=f"use one of {names}")
     templates = await world.cluster.list(METRIC_TEMPLATE, plan.metadata.namespace)
     known = {t["metadata"]["name"]: from_object(t).spec for t in templates}
     facts = Facts(run, target.revision.stable_hash, target.hold_mode, known)  # type: ignore[arg-type]  # kinds were listed
-    program = world.strategies[plan.spec.strategy].compile(plan, facts)
+    program = strategy.compile(plan, facts)
     window = target.recent[: plan.spec.rollback_window.revisions]
     known_good = target.revision.digest in window or bool(target.revision.undoes)
     restart = target.restart_only and plan.spec.restarts == "follow"
