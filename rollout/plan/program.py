@@ -9,11 +9,11 @@ All times are seconds, all weights and percents 0..100, all shares 0..1.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Final, Literal
 
+import orjson
 from pydantic import (
     ConfigDict,
     Discriminator,
@@ -217,7 +217,7 @@ def _with_table(program: Program, write: SerializerFunctionWrapHandler) -> dict[
 def _from_table(stored: Any, read: ValidatorFunctionWrapHandler) -> Program:
     """Give each step its gates; equal ones are one object in memory, too."""
     if isinstance(stored, Mapping) and isinstance(stored.get("steps"), bytes):
-        stored = dict(stored, steps=json.loads(stored["steps"]))
+        stored = dict(stored, steps=orjson.loads(stored["steps"]))
     if isinstance(stored, Mapping) and "gates" in stored:
         table = dict(enumerate(_GATES.validate_python(stored["gates"])))
         try:
@@ -245,7 +245,7 @@ def dump(program: Program) -> dict[str, Any]:
 def packed(stored: Mapping[str, Any]) -> dict[str, Any]:
     """A stored program with its steps as bytes, a sixth of their size in memory; it is read as the other is."""
     steps = stored.get("steps")
-    return {**stored, "steps": json.dumps(steps).encode()} if isinstance(steps, list) else dict(stored)
+    return {**stored, "steps": orjson.dumps(steps)} if isinstance(steps, list) else dict(stored)
 
 
 def weight_of(step: Step) -> float | None:
