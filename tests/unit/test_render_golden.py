@@ -22,7 +22,7 @@ from rollout.controller.view import RunView
 from rollout.decide.reason import Reason
 from rollout.plan.finding import Finding, Level
 from rollout.plan.program import Approve, CountGate, Prepare, Program, QueryGate, Route, Step
-from rollout.plan.run import GateState, Holding, Look, Note, Phase, State
+from rollout.plan.run import GateState, Holding, Look, Note, Pause, Phase, State
 from tests.kit.builders import NEW, SUCCESS, candidate, journal, progressing, workload
 from tests.kit.builders import run as a_run
 from tests.kit.builders import seen as seen_world
@@ -137,6 +137,13 @@ def scenes() -> Mapping[str, RunView]:
     bad = Note(START + 470, Reason.CANDIDATE_BROKEN, "container app of pod web-canary-1: CrashLoopBackOff")
     done = replace(middle(), step=5, phase=Phase.SUCCEEDED, ended=START + 480, weight=100.0, routed=100.0)
     approval = replace(middle(), phase=Phase.AWAITING_APPROVAL, step=2, message="waits for approval")
+    # twenty seconds of the step were a first pause; the second has lasted for 30
+    paused = replace(middle(), phase=Phase.PAUSED, reason=Reason.PAUSED, message="paused by ana: lunch")
+    paused = replace(paused, waited=20.0, hold_waited=20.0)
+    paused = replace(paused, paused=Pause(START + 450, Phase.PROGRESSING, paused.message))
+    undo = Note(START + 440, Reason.UNDO_ORDERED, "undone by ana: not today", warning=True)
+    undone = replace(rolled_back(), phase=Phase.ABORTED, outcome=Phase.ABORTED, failed=undo, undo=True)
+    undone = replace(undone, notes=(*undone.notes[:-2], undo), reason=undo.reason)
     holding = Holding(Reason.NO_DATA, text, START + 450)
     return {
         "pending": view(State(), pods=False),
@@ -155,6 +162,9 @@ def scenes() -> Mapping[str, RunView]:
                 message=stuck.message,
             )
         ),
+        "paused": view(paused),
+        "resumed": view(replace(approval, waited=60.0)),
+        "undone": view(undone, pods=False),
         "rolled back": view(rolled_back(), pods=False),
         "succeeded": view(replace(done, message="promoted; nothing of the run is left"), pods=False),
     }

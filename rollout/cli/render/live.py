@@ -28,6 +28,7 @@ from rollout.cli.render.words import (
 )
 from rollout.controller.view import RunView
 from rollout.decide.gates import show
+from rollout.decide.turn import hold_spent, spent
 from rollout.plan.program import Approve, Gate, Step
 from rollout.plan.run import GateState, Note, Phase
 
@@ -67,6 +68,8 @@ def _top(view: RunView) -> Text:
     elapsed = (state.ended or view.now) - state.started if state.started else 0.0
     text = Text.assemble((where(view), "bold"), f"  run {view.name}  ", headline(state.phase))
     text.append(f"  {position(view).partition(' (')[0]}  elapsed {length(max(0.0, elapsed))}")
+    if state.paused is not None:
+        text.append(f", paused {length(max(0.0, view.now - state.paused.since))}")
     return text
 
 
@@ -138,11 +141,11 @@ def _step(view: RunView, index: int, step: Step) -> list[Cell]:
 def _progress(view: RunView, step: Step) -> str:
     approve = next((i for i in step.instructions if isinstance(i, Approve)), None)
     if approve is not None:
-        left = view.state.since + approve.within - view.now
+        left = approve.within - spent(view.state, view.now)
         return f"{length(max(0.0, left))} left, then {approve.otherwise}"
     if view.state.held_since is None:
         return "being put in place"
-    done = min(max(0.0, view.now - view.state.held_since), step.hold)
+    done = min(max(0.0, hold_spent(view.state, view.now)), step.hold)
     return f"{length(done)} of {length(step.hold)}" if step.hold else ""
 
 

@@ -119,11 +119,26 @@ def undone(view: RunView) -> str:
     text = "taken back: " + "; ".join(state.undone)
     if state.failed and state.ended:
         text += f"; all in {length(state.ended - state.failed.at)}"
-    gone = state.failed is not None and state.failed.reason in (Reason.TARGET_GONE, Reason.BYPASSED)
-    if state.phase in (Phase.ROLLED_BACK, Phase.ABORTED) and view.spec.program.workload and not gone:
-        asked = ", ".join(sorted(set(view.spec.revision.images.values())))
-        text += f"; Deployment/{view.spec.program.workload} still asks for {asked} and is held"
+    if state.phase in (Phase.ROLLED_BACK, Phase.ABORTED) and view.spec.program.workload:
+        text += _asks(view)
     return text
+
+
+def _asks(view: RunView) -> str:
+    """What the Deployment asks for, after the run has gone home."""
+    reason = view.state.failed.reason if view.state.failed else ""
+    asked = ", ".join(sorted(set(view.spec.revision.images.values())))
+    name = f"; Deployment/{view.spec.program.workload}"
+    if reason in (Reason.TARGET_GONE, Reason.BYPASSED):
+        return ""
+    if went_back(view):
+        return f"{name} does not ask for {asked} any more"
+    return f"{name} still asks for {asked} and {'stays paused' if reason == Reason.PLAN_DELETED else 'is held'}"
+
+
+def went_back(view: RunView) -> bool:
+    """Whether somebody undid the run, while it was under way or after its end."""
+    return view.state.undo or any(it.reason == Reason.UNDO_ORDERED for it in view.state.notes)
 
 
 def nexts(view: RunView, *, driven: bool | None = None) -> list[str]:
@@ -137,7 +152,8 @@ def nexts(view: RunView, *, driven: bool | None = None) -> list[str]:
     match state.phase:
         case Phase.ROLLED_BACK | Phase.ABORTED:
             fix = f"after a fix: rollout start {plan} {at} --image CONTAINER=IMAGE"
-            return [why, fix, f"as it is: rollout retry {plan} {at}"]
+            git = f"so that Git agrees: rollout handoff {plan} {at}"
+            return [why, fix, git if went_back(view) else f"as it is: rollout retry {plan} {at}"]
         case Phase.SUPERSEDED:
             return [f"rollout start {plan} {at}     (for the newer version)"]
         case Phase.SUCCEEDED:
