@@ -20,8 +20,7 @@ from rollout.plan.program import Program
 from rollout.plan.strategy import Facts
 from rollout.ports.world import World
 
-Category = Literal["cluster", "permissions", "hold", "target", "routing", "metrics"]
-CATEGORIES: Final[tuple[Category, ...]] = ("cluster", "permissions", "hold", "target", "routing", "metrics")
+CATEGORIES: Final = ("cluster", "permissions", "hold", "target", "routing", "metrics")
 """In the order in which they build on each other."""
 
 HoldMode = Literal["policy", "paused"]
@@ -57,13 +56,19 @@ Check = Callable[[Subject], Awaitable[Sequence[Finding]]]
 
 
 @dataclass(frozen=True, slots=True)
-class Checker:
-    """One question with a stable id."""
+class Question:
+    """Something that is looked at, with a stable id."""
 
     id: str
-    category: Category
+    category: str
     description: str
     """What is true when it finds nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checker(Question):
+    """One question about a plan and its surroundings; its category is one of `CATEGORIES`."""
+
     check: Check
     fatal: bool = False
     """Nothing after it makes sense when it fails."""
@@ -74,7 +79,7 @@ class Checker:
 class Result:
     """What one checker said. `skipped` says why it could not look."""
 
-    checker: Checker
+    checker: Question
     findings: tuple[Finding, ...] = ()
     skipped: str = ""
     after: str = ""

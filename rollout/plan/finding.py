@@ -20,7 +20,8 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """`code` is stable and documented (`RO1xx` lint, `RO2xx` preflight, `RO3xx` routing, `RO4xx` metrics)."""
+    """`code` is stable and documented (`RO1xx` lint, `RO2xx` preflight, `RO3xx` routing, `RO4xx` metrics,
+    `RO5xx` mesh adoption)."""
 
     code: str
     level: Level
