@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 from rollout import checks
+from rollout.checks import adoption
 from rollout.cli.exit import Code
 from rollout.cli.options import Common, Format
 from rollout.cli.out import Printer
@@ -17,6 +19,11 @@ def check(common: Common, source: str | None, *, pre: bool) -> int:
     return asyncio.run(_check(common, source, pre=pre))
 
 
+def check_mesh(common: Common, revision: str) -> int:
+    """The same for the namespace on its way into a mesh."""
+    return asyncio.run(_check_mesh(common, revision))
+
+
 async def _check(common: Common, source: str | None, *, pre: bool) -> int:
     printer = Printer(common)
     async with connected(common) as session:
@@ -25,6 +32,15 @@ async def _check(common: Common, source: str | None, *, pre: bool) -> int:
         namespace = given.plan.metadata.namespace if given else session.namespace
         plan, templates = (given.raw, given.templates) if given else (None, {})
         results = await checks.run(session.world, namespace, plan, pre=pre, templates=templates)
-    short = common.output is Format.SHORT
+    return _tell(printer, results, short=common.output is Format.SHORT)
+
+
+async def _check_mesh(common: Common, revision: str) -> int:
+    async with connected(common) as session:
+        results = await adoption.run(session.world, session.namespace, adoption.Adopted(revision=revision))
+    return _tell(Printer(common), results, short=common.output is Format.SHORT)
+
+
+def _tell(printer: Printer, results: Sequence[checks.Result], *, short: bool) -> int:
     printer.emit(lambda: render.as_json(results), lambda: render.table(results, short=short))
     return Code.ERROR if render.failed(results) else Code.GOOD

@@ -21,6 +21,7 @@ _SIGNS: Final = {
     "error": Text("×", "red"),
     "skipped": Text("?", "dim"),
 }
+_COMMANDS: Final = ("kubectl ", "echo '")
 
 
 def table(results: Sequence[Result], *, short: bool = False) -> Text:
@@ -49,7 +50,12 @@ def _result(it: Result) -> list[Text | str]:
 
 def _finding(it: Finding) -> list[str]:
     said = _indented(f"{it.level} [{it.code}] {it.message}" if it.level is not Level.INFO else it.message)
-    return [*said, *(_indented(f"fix: {it.fix}") if it.fix else [])]
+    return [*said, *_fix(it.fix)]
+
+
+def _fix(fix: str) -> list[str]:
+    # a command that is broken into lines could not be pasted
+    return [f"    fix: {fix}"] if fix.startswith(_COMMANDS) else _indented(f"fix: {fix}") if fix else []
 
 
 def _indented(text: str) -> list[str]:
