@@ -19,6 +19,7 @@ from rollout.controller.afterwards import answer, first_order, go_back, taken
 from rollout.controller.events import tell
 from rollout.controller.holds import end_holds, take_over
 from rollout.controller.record import Unreadable, parse
+from rollout.controller.runs import next_attempt
 from rollout.controller.settling import prune
 from rollout.controller.starting import (
     Armed,
@@ -166,8 +167,7 @@ class Beginning:
             return 0.0
         if last is not None and last.state.undo_to == target.revision.digest:
             target = replace(target, revision=replace(target.revision, undoes=last.spec.revision.digest))
-        attempt = 1 + max((run["spec"]["attempt"] for run in runs), default=0)
-        await create_run(self.world, plan, target, self.world.identity, attempt)
+        await create_run(self.world, plan, target, self.world.identity, next_attempt(runs))
         return 0.0
 
     async def _let_go(self, plan: Json, parsed: CanaryPlan, rest: Rest, runs: Sequence[Json]) -> float:

@@ -12,7 +12,7 @@ from rollout.controller.caller import caller
 from rollout.controller.lease import DrivenElsewhere, RunLease, alive
 from rollout.controller.reconcile import Reconciler, Turn
 from rollout.controller.record import parse
-from rollout.controller.runs import ended, runs_of
+from rollout.controller.runs import ended, next_attempt, runs_of
 from rollout.controller.settling import prune, settle
 from rollout.controller.starting import (
     Armed,
@@ -90,8 +90,8 @@ class Foreground:
                 (),
                 hint="name a new image: rollout start FILE --image CONTAINER=IMAGE",
             )
-        run = await create_run(self.world, stored, target, by, 1 + len(await self.runs(namespace, name)))
-        return self._view(run)
+        attempt = next_attempt(await runs_of(self.world, namespace, name))
+        return self._view(await create_run(self.world, stored, target, by, attempt))
 
     async def _refuse_unsafe(self, plan: Json) -> None:
         errors = [f for f in await self.check(plan) if f.level is Level.ERROR]

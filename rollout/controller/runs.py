@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from rollout.plan.base import PLAN_LABEL, Json
 from rollout.plan.kinds import PLAN_RUN
 from rollout.ports.world import World
@@ -18,3 +20,8 @@ async def runs_of(world: World, namespace: str, plan: str | None = None) -> list
 def ended(run: Json) -> bool:
     """Whether a stored run has ended, without reading all of it."""
     return bool((run.get("status") or {}).get("endedAt"))
+
+
+def next_attempt(runs: Iterable[Json]) -> int:
+    """The number of a plan's next run; old ones may have been discarded, so that there are fewer than were."""
+    return 1 + max((run["spec"]["attempt"] for run in runs), default=0)

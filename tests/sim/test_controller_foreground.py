@@ -12,12 +12,13 @@ import pytest
 
 from rollout.adapters.memory.faults import Crash, Fault, FaultPlan, FaultyCluster
 from rollout.controller.lease import DURATION
-from rollout.plan.base import RUN_LABEL
+from rollout.plan.base import RUN_LABEL, Json
 from rollout.plan.kinds import DEPLOYMENT, LEASE
 from rollout.plan.run import Phase
 from tests.kit.controlled import Controlled, shop
 from tests.kit.link import Link
 from tests.kit.sim import BAD, GOOD, Sim, plan
+from tests.sim.test_controller_deletions import versions
 
 SHORT = plan(steps=[{"weight": 50, "hold": "2s"}])
 LONG = plan(steps=[{"weight": 50, "hold": "40s"}])
@@ -86,9 +87,9 @@ def holder(world: Controlled) -> str:
 
 
 @asynccontextmanager
-async def without_controller(image: str) -> AsyncIterator[Controlled]:
+async def without_controller(image: str, wanted: Json = SHORT) -> AsyncIterator[Controlled]:
     """A shop whose plan is there before any controller is."""
-    world = Controlled(Sim(plan=SHORT, image=image), restart=False)
+    world = Controlled(Sim(plan=wanted, image=image), restart=False)
     world.commit()
     try:
         yield world
@@ -170,3 +171,21 @@ async def test_a_controller_touches_nothing_while_a_terminal_drives() -> None:
         await world.until(world.ended(Phase.SUCCEEDED))
         assert world.wrong(promoted=True) == []
         assert len(world.runs()) == 1
+
+
+@pytest.mark.parametrize("by", ["terminal", "controller"])
+async def test_runs_are_counted_on_although_old_ones_are_discarded(by: str) -> None:
+    few = plan(steps=[{"weight": 50, "hold": "2s"}], history=2)
+    async with without_controller(GOOD, few) as world:
+        if by == "controller":
+            world.spawn()
+            await world.until(lambda: world.phase() == "Idle")
+        for image in (GOOD, *(f"shop/web:1.{number}" for number in range(3, 6))):
+            world.sim.image = image
+            if by == "controller":
+                world.release(image)
+                await world.until(lambda: world.run_phase() == Phase.SUCCEEDED and asked(world) in versions(world))
+            else:
+                await start(world).work
+        await world.passed(5)
+        assert [run["spec"]["attempt"] for run in world.runs()] == [3, 4]
