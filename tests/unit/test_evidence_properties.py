@@ -167,6 +167,11 @@ def test_beyond_the_planned_looks_no_new_bets_begin() -> None:
     assert (state.spent, state.looks) == (1.0, 12)
 
 
+def test_no_more_is_bet_than_there_is() -> None:
+    state = advance(advance(UNSTARTED, (0.0,), 0.75), (0.0,), 0.75)
+    assert (state.spent, state.log_e) == pytest.approx((1.0, 0.0))
+
+
 @given(st.floats(-700, 700), st.floats(-700, 700))
 def test_sums_of_logarithms(a: float, b: float) -> None:
     assert log_add(a, b) == log_add(b, a) >= max(a, b)

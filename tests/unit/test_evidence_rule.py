@@ -128,6 +128,13 @@ def test_a_difference_that_nobody_minds_is_no_verdict_however_sure() -> None:
     assert not rule(80.0, looks(slight, slight, slight))
 
 
+def test_a_difference_that_is_over_is_no_verdict() -> None:
+    """Two looks saw it, a minute ago; since then nothing, and of all requests it is little."""
+    state = looks(BAD, BAD, *[Arms(1000, 1, 9000, 9)] * 8)
+    assert state.exceeded == 2
+    assert not rule(80.0, state)
+
+
 def test_the_last_minute_counts_when_the_whole_is_diluted() -> None:
     state = looks(*[Arms(1000, 1, 9000, 9)] * 40, BAD, BAD, BAD, BAD)
     assert state.total.excess < 0.005

@@ -8,9 +8,10 @@ import pytest
 
 from rollout.decide.evidence.counts import Arms
 from rollout.decide.evidence.effect import Tally, judge, tally
-from rollout.decide.evidence.inferiority import Past, Proof, log_factor, prove
+from rollout.decide.evidence.inferiority import Exceeding, Past, Proof, exceed, log_factor, prove
 from rollout.decide.evidence.intervals import beta_cdf, beta_quantile, clopper_pearson, wilson
 from rollout.decide.evidence.mixture import UNSTARTED, change_point, log_mean
+from rollout.decide.evidence.objective import factors as objective_factors
 from rollout.decide.evidence.objective import requests_to_keep
 from rollout.decide.evidence.power import Rule, requests_to_detect, requests_to_prove
 from rollout.decide.evidence.ratio import RATIOS, factors, rate_ratio
@@ -99,6 +100,19 @@ def test_requests_to_detect_and_to_prove() -> None:
     needed = requests_to_detect(Rule(alpha=0.01, gates=2), weight=0.1, base=0.001, regression=0.01)
     assert 570 < needed < 590
     assert requests_to_prove(Rule()) == pytest.approx(399.6, abs=0.1)
+
+
+def test_one_look_against_an_objective() -> None:
+    found = objective_factors(100, 3, 0.01, (2.0, 0.5), 2.0)
+    assert found[0] == pytest.approx((3 * math.log(2) + 97 * math.log(0.98 / 0.99)) / 2)
+    assert found[1] == pytest.approx((3 * math.log(0.5) + 97 * math.log(0.995 / 0.99)) / 2)
+
+
+def test_the_strict_test_bets_on_the_primary_plus_an_increase() -> None:
+    state = exceed(Exceeding(past=Past(1000, 300)), Arms(100, 60, 900, 290), planned=1)
+    assert state.past == Past(1900, 590)
+    wanted = [log_factor(Arms(100, 60, 900, 290), 0.3 + d, 0.3, margin=0.0) for d in (0.01, 0.02, 0.04, 0.08, 0.16)]
+    assert state.log_e == pytest.approx(log_mean(wanted))
 
 
 def test_a_finding_has_the_numbers_of_its_sentence() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
+from statistics import NormalDist
 
 import pytest
 from hypothesis import given
@@ -56,6 +58,19 @@ def test_when_it_is_found(rate: float, base: float, regression: float, minutes: 
     assert found.seconds is not None
     assert found.seconds / 60 == pytest.approx(minutes, abs=off)
     assert found.probability > 0.99
+
+
+def test_the_formula_look_by_look() -> None:
+    """As the research writes it down, for one weight and four looks of 135 and 15 requests."""
+    n_c, n_p, p0, d, phi = 60.0, 540.0, 0.02, 0.05, 1.5
+    rho = (p0 + d) / p0
+    big_d = 1 + 0.1 * (rho - 1)
+    gain = math.log(rho) - math.log(big_d)
+    mean = (n_c * (p0 + d) * gain - n_p * p0 * math.log(big_d)) / phi
+    variance = (n_c * (p0 + d) * gain**2 + n_p * p0 * math.log(big_d) ** 2) / phi
+    limit = math.log(200) + math.log(7 / 2) + math.log(2)
+    found = forecast(Schedule((Stage(0.1, 60),)), RULE, rate=10, base=p0, regression=d, phi=phi)
+    assert found.probability == pytest.approx(NormalDist().cdf((mean - limit) / math.sqrt(variance)))
 
 
 def test_low_traffic_is_said_to_be_weak() -> None:

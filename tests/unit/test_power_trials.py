@@ -90,6 +90,7 @@ def by_the_long_way(traffic: Traffic, story: list[Counted]) -> Outcome:
         Traffic(10, 0.001, 0.01),
         Traffic(100, 0.01, 0.01, since=300),
         Traffic(1000, 0.005, 0.2),
+        Traffic(1000, 0.005, 0.005, since=300),
         Traffic(30, 0.005, burst=5),
         Traffic(30, 0.001, 0.02, incident=Incident(120, 300, 0.05)),
     ],
@@ -100,6 +101,13 @@ def test_a_trial_ends_as_the_real_judgement(traffic: Traffic, phi: float | None)
     for _ in range(15):
         story = list(stories.tell(phi))
         assert short.judge(story) == by_the_long_way(traffic, story)
+
+
+def test_the_burst_factor_follows_what_the_pods_do() -> None:
+    """It is not only drawn from what was before: each look changes it for the next one."""
+    story = list(Stories(STEPS, Traffic(100, 0.01, burst=20), Random(1)).tell())
+    assert len({bad.phi for bad in story}) > 5
+    assert 10 < story[0].phi < 80
 
 
 def test_a_seed_is_a_result() -> None:
@@ -146,6 +154,11 @@ def test_the_peer_holds_the_weight_on_failure_and_never_forgets() -> None:
     both = [Traffic(100, 0.0), Traffic(100, 0.5)]
     assert FixedThreshold(STEPS, both, Random(1), failures=3).trials(1) == [Outcome(180.0, None, 0)]
     assert FixedThreshold(STEPS, both[:1], Random(1), failures=1).trials(1) == [Outcome(None, None, 0)]
+
+
+def test_the_peer_looks_once_a_minute_until_the_end() -> None:
+    last_minute = Traffic(100, 0.0, 0.5, since=570)
+    assert [one.failed for one in FixedThreshold(STEPS, [last_minute], Random(1), failures=1).trials(1)] == [600.0]
 
 
 def test_an_empty_preview_has_no_times() -> None:
