@@ -183,6 +183,16 @@ class ClientRule:
 
 
 @dataclass(frozen=True, slots=True)
+class GuessedPort:
+    """A port of a Service whose protocol the mesh has to guess, although its server speaks first: callers hang."""
+
+    service: Ref
+    index: int
+    """In `spec.ports`."""
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
 class MeshView:
     """One unit as the mesh has it."""
 
@@ -198,6 +208,9 @@ class MeshView:
     rules: tuple[ClientRule, ...] = ()
     bypassed: tuple[int, ...] = ()
     """Ports that the template keeps from the proxy: whatever the mode, plaintext goes in there."""
+    scraped: tuple[int, ...] = ()
+    """Ports of the application that annotations offer to a scraper, which speaks plaintext."""
+    guessed: tuple[GuessedPort, ...] = ()
 
     @property
     def meshed(self) -> bool:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rollout.adapters.mesh.istio import Istio
+from rollout.observe.survey import Survey, Timetable
 from rollout.observe.units import READS, units
 from rollout.plan.base import Json
 from rollout.plan.kinds import (
     CONFIGMAP,
     CRON_JOB,
+    DAEMON_SET,
     DEPLOYMENT,
     DESTINATION_RULE,
     MUTATING_WEBHOOK,
@@ -18,13 +21,19 @@ from rollout.plan.kinds import (
     POD,
     REPLICASET,
     SERVICE,
+    STATEFUL_SET,
     Kind,
+    Ref,
     kind_of,
 )
-from rollout.ports.mesh import Unit
+from rollout.ports.mesh import Edge, Peer, Traffic, Unit
 
 HOME, SHOP = "istio-system", "shop"
 BORN = "2026-01-01T00:00:00Z"
+NOW = 1_767_225_600.0
+"""The same moment."""
+WILLING = {"sidecar.istio.io/inject": "true"}
+"""A pod label."""
 
 
 def obj(kind: Kind, name: str, namespace: str = SHOP, labels: Mapping[str, str] | None = None, **parts: Any) -> Json:
@@ -88,11 +97,15 @@ def injected(plain: Json, revision: str = "default", *, native: bool = True, rea
 
 
 def deployed(name: str, *, pods: int = 1, plain: int = 0, made: Json | None = None) -> list[Json]:
-    """A Deployment, its ReplicaSet and its pods, the last `plain` of them without a proxy."""
+    """A Deployment, its ReplicaSet and its pods, the last `plain` of them without a proxy.
+
+    Without a template of its own it asks for a proxy, if each of its pods has one.
+    """
+    made = made or template(name, None if plain else WILLING)
     web = workload(name, made=made)
-    rs = workload(f"{name}-1", REPLICASET, made=made or template(name))
+    rs = workload(f"{name}-1", REPLICASET, made=made)
     rs["metadata"]["ownerReferences"] = [{"uid": web["metadata"]["uid"], "controller": True}]
-    mine = [pod(f"{name}-1-{number}", rs, made or template(name)) for number in range(pods)]
+    mine = [pod(f"{name}-1-{number}", rs, made) for number in range(pods)]
     return [web, rs, *(injected(it) for it in mine[: pods - plain]), *mine[pods - plain :]]
 
 
@@ -181,3 +194,48 @@ def unit_of(*objects: Json) -> Unit:
     """The one unit among them."""
     (unit,) = units(by_kind(*objects))
     return unit
+
+
+def survey_of(*objects: Json, traffic: Traffic, tables: Mapping[Ref, Timetable] | None = None) -> Survey:
+    """What Istio's driver sees in these objects of the shop; those of the control plane are no units."""
+    mesh, every = Istio(), by_kind(*objects)
+    mine = {kind: [it for it in them if it["metadata"].get("namespace") != HOME] for kind, them in every.items()}
+    found = units(mine)
+    views = mesh.views(found, every, HOME)
+    return Survey(SHOP, NOW, mesh.control_planes(every), found, views, traffic, tables or {})
+
+
+def journey() -> tuple[list[Json], tuple[Edge, ...]]:
+    """A shop halfway into the mesh, with everything that can be in the way."""
+    rare = template("report", containers=[{"name": "c", "args": ["http://web.shop/all"]}])
+    agent = workload("agent", DAEMON_SET, made=template("agent", hostNetwork=True))
+    ports = {9102: "PERMISSIVE"}
+    db = workload("db", STATEFUL_SET, template("db", WILLING))
+    objects = [
+        namespace(),
+        webhooks(),
+        istiod(),
+        *deployed("front", pods=2),
+        *deployed("web", pods=3),
+        *deployed("cart", pods=3, plain=1, made=template("cart", WILLING)),
+        *deployed("pay", pods=2),
+        *deployed("legacy", plain=1),
+        db,
+        injected(pod("db-0", db)),
+        agent,
+        pod("agent-x", agent, template("agent", hostNetwork=True)),
+        cron_job("report", "0 0 1 * *", rare),
+        *(service(name) for name in ("web", "cart", "pay", "db")),
+        peer_authentication("default", "PERMISSIVE"),
+        peer_authentication("pay", "STRICT", selector={"app": "pay"}, ports=ports),
+        destination_rule("no-mtls", "cart", {"tls": {"mode": "DISABLE"}}),
+    ]
+    identity = "spiffe://cluster.local/ns/shop/sa/front"
+    edges = (
+        Edge(Peer(SHOP, "front", identity), SHOP, "web", "http", secure=True, amount=98_000.0),
+        Edge(Peer(SHOP, "front", identity), SHOP, "db", "tcp", secure=True, amount=40.0),
+        Edge(Peer(SHOP, "front", identity), SHOP, "cart", "http", secure=False, amount=700.0),
+        Edge(Peer(SHOP, "front", identity), SHOP, "pay", "grpc", secure=True, amount=500.0),
+        Edge(Peer(), SHOP, "web", "http", secure=False, amount=2_000.0),
+    )
+    return objects, edges

@@ -7,6 +7,7 @@
 | which pods have one | `proxies` |
 | which mTLS mode counts, and where it comes from | `mtls` |
 | which callers are told not to speak mTLS | `rules` |
+| which ports are scraped, which protocols are guessed | `ports` |
 | who called whom | `traffic` |
 | what to do about it | `remedies` |
 """
@@ -16,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 
-from rollout.adapters.mesh.istio import controlplane, injection, mtls, proxies, remedies, rules, traffic
+from rollout.adapters.mesh.istio import controlplane, injection, mtls, ports, proxies, remedies, rules, traffic
 from rollout.plan.base import Json
 from rollout.plan.gate import Provider
 from rollout.plan.kinds import (
@@ -119,7 +120,9 @@ class _Survey:
             pods={name: own for name, own in self._of_pods(unit) if own != mode},
             services=services,
             rules=rules.client_rules(services, self._of(DESTINATION_RULE)),
-            bypassed=tuple(sorted(set(proxies.bypassed(unit)))),
+            bypassed=tuple(sorted(set(ports.bypassed(unit)))),
+            scraped=tuple(sorted(set(ports.scraped(unit)))),
+            guessed=tuple(ports.guessed(services)),
         )
 
     def _mtls(self, namespace: str, labels: Mapping[str, str]) -> Mtls:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any, Final
 
 from rollout.plan.base import Json
@@ -58,10 +58,3 @@ def _revision(pod: Json) -> str:
         status = None
     written = status.get("revision") if isinstance(status, dict) else None
     return str(written or notes.get(_REVISION) or "")
-
-
-def bypassed(unit: Unit) -> Iterator[int]:
-    """The inbound ports that the template keeps from the proxy."""
-    for part in unit.annotations.get("traffic.sidecar.istio.io/excludeInboundPorts", "").split(","):
-        if part.strip().isdecimal():
-            yield int(part)

@@ -100,7 +100,7 @@ def read(labels: Labels, questions: Sequence[Ask], window: float, readings: Mapp
     requests, connections, past = (readings[ask] for ask in questions)
     failed = next((it for it in (requests, connections) if it.status not in ("value", "no-data")), None)
     if failed is not None:
-        return Traffic(window, problem=failed.detail or "the metrics do not answer")
+        return Traffic(window, problem=failed.detail or "the metrics do not answer", complete=False)
     seen = (
         *edges(labels, requests.series, connections=False),
         *edges(labels, connections.series, connections=True),
