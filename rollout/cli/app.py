@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 import typer
 from typer import _completion_classes as completion_classes
 
-from rollout.cli import administration
+from rollout.cli import administration, adoption
 from rollout.cli.arguments import (
     AllNamespaces,
     AnyPlan,
@@ -42,6 +42,7 @@ app = typer.Typer(
 )
 app.add_typer(administration.crds_app, name="crds")
 app.add_typer(administration.controller_app, name="controller")
+app.add_typer(adoption.mesh_app, name="mesh")
 
 
 @verb(app)

@@ -15,7 +15,7 @@ from rollout.cli.app import app
 HEAVY = ("kubernetes", "aiohttp", "pydantic", "rich", "yaml", "prometheus_api_client")
 VERBS = ["start", "plan", "lint", "check", "status", "watch", "promote", "abort", "why", "demo"]
 VERBS += ["get", "history", "events", "pause", "resume", "retry", "skip", "undo", "handoff"]
-VERBS += ["crds", "completion", "version", "install", "uninstall"]
+VERBS += ["crds", "completion", "version", "install", "uninstall", "mesh"]
 
 PROBE = """
 import json, sys
@@ -27,7 +27,7 @@ except SystemExit as end:
 """
 
 
-@pytest.mark.parametrize("words", [[], *([verb] for verb in VERBS), ["crds", "apply"]], ids=" ".join)
+@pytest.mark.parametrize("words", [[], *([verb] for verb in VERBS), ["crds", "apply"], ["mesh", "report"]], ids=" ".join)
 def test_help_imports_nothing_heavy(words: list[str]) -> None:
     done = subprocess.run([sys.executable, "-c", PROBE, *words, "--help"], capture_output=True, text=True, check=True)
     seen = json.loads(done.stderr)

@@ -13,19 +13,26 @@ from typing import Any
 import pytest
 from rich.text import Text
 
+from rollout.adapters.mesh.istio import Istio
 from rollout.checks import Checker, Result
+from rollout.cli import mesh as mesh_report
 from rollout.cli import orders
 from rollout.cli.out import to_ascii
-from rollout.cli.render import check, events, findings, handoff, history, live, plan, plans, run, why
+from rollout.cli.render import check, events, findings, handoff, history, live, mesh, plan, plans, run, why
+from rollout.controller.record import Unreadable
 from rollout.controller.status import plan_status
-from rollout.controller.view import RunView
+from rollout.controller.view import RunView, UnreadRun
 from rollout.decide.reason import Reason
+from rollout.observe.survey import Timetable
 from rollout.plan.finding import Finding, Level
+from rollout.plan.kinds import CRON_JOB, Ref
 from rollout.plan.program import Approve, CountGate, Prepare, Program, QueryGate, Route, Step
 from rollout.plan.run import GateState, Holding, Look, Note, Pause, Phase, State
+from rollout.ports.mesh import Traffic
 from tests.kit.builders import NEW, SUCCESS, candidate, journal, progressing, workload
 from tests.kit.builders import run as a_run
 from tests.kit.builders import seen as seen_world
+from tests.kit.meshed import NOW, journey, survey_of
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 START = 1_763_906_400.0
@@ -250,7 +257,12 @@ def test_get() -> None:
 
 
 def test_history() -> None:
-    runs = [*scenes().values()][-2:]
+    status = {"phase": "RolledBack", "startedAt": "2025-11-23T13:00:00Z", "endedAt": "2025-11-23T13:10:00Z"}
+    meta = {"name": "web-aaaaa-1", "namespace": "shop", "uid": "uid-old"}
+    spec = {"plan": "web", "attempt": 1, "startedBy": "ana", "program": {"format": 99}}
+    why_ = Unreadable("PlanRun/web-aaaaa-1 in shop cannot be read: its program has format 99", hint="upgrade rollout")
+    unread = UnreadRun({"metadata": meta, "spec": spec, "status": status | {"step": "2/6"}}, why_)
+    runs = [unread, *[*scenes().values()][-2:]]
     narrow, wide = (history.table(runs, {NEW: 7}, wide=x).plain for x in (False, True))
     same("history.txt", f"{narrow}\n\n{wide}\n")
     same_json("history.json", [history.as_json(view, {NEW: 7}) for view in runs])
@@ -336,6 +348,21 @@ def test_check() -> None:
     same_json("check.json", check.as_json(results))
     assert check.failed(results)
     assert not check.failed(results[:1])
+
+
+def test_mesh_report() -> None:
+    driver, (objects, edges) = Istio(), journey()
+    monthly = {Ref(CRON_JOB, "shop", "report"): Timetable(NOW + 86_400, 31 * 86_400.0)}
+    known = survey_of(*objects, traffic=Traffic(86_400.0, edges), tables=monthly)
+    blind = survey_of(*objects, traffic=Traffic(86_400.0, problem="no connection"), tables=monthly)
+    rows = [mesh_report.rows(driver, it) for it in (known, blind)]
+    texts = [
+        mesh.table(driver, known, rows[0], wide=False),
+        mesh.table(driver, replace(known, namespace=""), rows[0], wide=True),
+        mesh.table(driver, blind, rows[1], wide=False),
+    ]
+    same("mesh.txt", "\n\n".join(text.plain for text in texts) + "\n")
+    same_json("mesh.json", mesh.as_json(driver, known, rows[0]))
 
 
 @pytest.mark.parametrize("name", ["status.txt", "live.txt", "why.txt", "plan.txt", "check.txt"])
