@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Sequence
 from typing import Final
 
 import orjson
 import yaml
 
-from rollout.cli.exit import Code
 from rollout.cli.follow import interruptible
 from rollout.cli.options import Common, Format
 from rollout.cli.out import Printer
@@ -18,6 +18,8 @@ from rollout.cli.render.events import Line
 from rollout.cli.render.words import lines
 from rollout.cli.session import Session, connected
 from rollout.cli.source import from_cluster
+from rollout.cli.unread import told_of
+from rollout.controller.view import RunView, StoredRun
 from rollout.errors import Forbidden, Retry
 from rollout.plan.base import Json
 from rollout.plan.kinds import CANARY_PLAN, EVENT, PLAN_RUN
@@ -35,13 +37,15 @@ async def _events(common: Common, plan: str, *, watch: bool) -> int:
     printer = Printer(common)
     async with connected(common) as session:
         await from_cluster(session.world.cluster, session.namespace, plan)
-        found = await _read(session, printer, plan)
+        runs = await session.engine.stored(session.namespace, plan)
+        found = await _read(session, printer, plan, runs)
         if watch:
+            told_of(printer, runs)
             return await interruptible(_watch(session, printer, common.output, plan, found))
     if not found:
         printer.say(f"nothing is on record about plan {plan}; next: rollout start {plan} -n {session.namespace}")
     printer.emit(lambda: [render.as_json(line) for line in found], lambda: lines(render.table(found)))
-    return Code.GOOD
+    return told_of(printer, runs)
 
 
 async def _watch(session: Session, printer: Printer, output: Format, plan: str, found: list[Line]) -> int:
@@ -55,7 +59,7 @@ async def _watch(session: Session, printer: Printer, output: Format, plan: str, 
         told |= {line.key for line in fresh}
         await session.world.clock.sleep(LOOK)
         try:
-            found = await _read(session, printer, plan)
+            found = await _read(session, printer, plan, await session.engine.stored(session.namespace, plan))
         except Retry:
             continue  # the API server does not answer; the next look will do
 
@@ -72,8 +76,7 @@ def _print(printer: Printer, output: Format, fresh: list[Line], *, first: bool) 
     printer.stdout.file.flush()
 
 
-async def _read(session: Session, printer: Printer, plan: str) -> list[Line]:
-    runs = await session.engine.runs(session.namespace, plan)
+async def _read(session: Session, printer: Printer, plan: str, runs: Sequence[StoredRun]) -> list[Line]:
     names = {view.name for view in runs}
     try:
         found = await session.world.cluster.list(EVENT, session.namespace)
@@ -81,7 +84,8 @@ async def _read(session: Session, printer: Printer, plan: str) -> list[Line]:
         printer.say(f"only what the runs remember: {error}")
         found = []
     about = [render.of_event(event) for event in found if _concerns(event, plan, names)]
-    return render.merged([line for view in runs for line in render.of_run(view)], about)
+    notes = [line for view in runs if isinstance(view, RunView) for line in render.of_run(view)]
+    return render.merged(notes, about)
 
 
 def _concerns(event: Json, plan: str, runs: set[str]) -> bool:

@@ -9,7 +9,7 @@ from typing import Any, Final
 import orjson
 import yaml
 
-from rollout.cli.exit import Code, UsageError
+from rollout.cli.exit import UsageError
 from rollout.cli.follow import interruptible
 from rollout.cli.options import Common, Format
 from rollout.cli.out import Printer
@@ -17,9 +17,10 @@ from rollout.cli.render import plans as render
 from rollout.cli.render.plans import Row
 from rollout.cli.render.words import lines
 from rollout.cli.session import Session, connected
+from rollout.cli.unread import told_of
 from rollout.controller import leader
 from rollout.controller.lease import alive
-from rollout.controller.view import RunView
+from rollout.controller.view import RunView, StoredRun, UnreadRun
 from rollout.errors import NotFound, Retry
 from rollout.plan.base import Json
 from rollout.plan.kinds import CANARY_PLAN, LEASE, Ref
@@ -57,7 +58,7 @@ async def _get(common: Common, plan: str | None, *, all_namespaces: bool, watch:
     )
     for remark in render.remarks(rows):
         printer.say(f"  {remark}")
-    return Code.GOOD
+    return told_of(printer, look.unread)
 
 
 def _name(row: Row) -> str:
@@ -69,6 +70,8 @@ class _Look:
 
     def __init__(self, session: Session, namespace: str, plan: str | None, *, runs: bool) -> None:
         self._session, self._namespace, self._plan, self._runs = session, namespace, plan, runs
+        self.unread: list[UnreadRun] = []
+        """The newest runs of these plans that could not be read."""
 
     async def rows(self) -> list[Row]:
         """The plans now.
@@ -77,17 +80,19 @@ class _Look:
             NotFound: the one that was named does not exist.
         """
         plans = await self._plans()
-        newest: dict[tuple[str, str], RunView] = {}
+        newest: dict[tuple[str, str], StoredRun] = {}
         if self._runs:
-            for view in await self._session.engine.runs(self._namespace, self._plan):
-                newest.setdefault((view.namespace, view.spec.plan), view)
+            for stored in await self._session.engine.stored(self._namespace, self._plan):
+                newest.setdefault((stored.namespace, stored.plan), stored)
         controller = await leader.find(self._session.world, self._session.home)
         rows = []
         for plan in plans:
             meta, now = plan["metadata"], self._session.world.clock.now()
             served = controller is not None and controller.serves(meta["namespace"])
             latest = newest.get((meta["namespace"], meta["name"]))
-            rows.append(Row(plan, now, latest, await self._driven(plan, served=served), served))
+            view = latest if isinstance(latest, RunView) else None
+            rows.append(Row(plan, now, view, await self._driven(plan, served=served), served))
+        self.unread = [stored for stored in newest.values() if isinstance(stored, UnreadRun)]
         return rows
 
     async def pause(self) -> None:

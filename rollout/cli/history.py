@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 
-from rollout.cli.exit import Code
 from rollout.cli.options import Common
 from rollout.cli.out import Printer
 from rollout.cli.render import history as render
 from rollout.cli.render import run as render_run
 from rollout.cli.session import Session, connected
 from rollout.cli.source import from_cluster
+from rollout.cli.unread import told_of
 from rollout.errors import Forbidden
 from rollout.observe.observer import read_target
 
@@ -24,7 +24,7 @@ async def _history(common: Common, plan: str) -> int:
     printer = Printer(common)
     async with connected(common) as session:
         given = await from_cluster(session.world.cluster, session.namespace, plan)
-        runs = list(reversed(await session.engine.runs(session.namespace, plan)))
+        runs = list(reversed(await session.engine.stored(session.namespace, plan)))
         target = given.plan.spec.target
         revisions = await _revisions(session, target.name if target else "")
     if not runs:
@@ -34,7 +34,7 @@ async def _history(common: Common, plan: str) -> int:
         lambda: render.table(runs, revisions, wide=printer.wide),
         [render_run.name(view) for view in runs],
     )
-    return Code.GOOD
+    return told_of(printer, runs)
 
 
 async def _revisions(session: Session, target: str) -> render.Revisions:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
@@ -12,7 +12,7 @@ from rollout.cli.options import Common
 from rollout.cli.source import Given, from_cluster, from_file, is_file, templates_in
 from rollout.controller import leader
 from rollout.controller.foreground import Foreground
-from rollout.controller.view import RunView
+from rollout.controller.view import RunView, StoredRun, UnreadRun
 from rollout.errors import NotFound
 from rollout.ports.world import World
 
@@ -49,16 +49,29 @@ class Session:
 
         Raises:
             NotFound: no such plan or no such run.
+            Unreadable: it cannot be read.
         """
         if run_id is None:
             view = await self.engine.latest(self.namespace, plan)
         else:
-            view = next((v for v in await self.engine.runs(self.namespace, plan) if v.name == run_id), None)
+            view = readable(v for v in await self.engine.stored(self.namespace, plan) if v.name == run_id)
         if view is None:
             await from_cluster(self.world.cluster, self.namespace, plan)
             missing = f"no run {run_id}" if run_id else "no run yet"
             raise NotFound(f"plan {plan} has {missing}", hint=f"rollout start {plan} -n {self.namespace}")
         return view
+
+
+def readable(runs: Iterable[StoredRun]) -> RunView | None:
+    """The first of these runs, if there is one.
+
+    Raises:
+        Unreadable: it cannot be read.
+    """
+    first = next(iter(runs), None)
+    if isinstance(first, UnreadRun):
+        raise first.error
+    return first
 
 
 @asynccontextmanager

@@ -14,9 +14,10 @@ from rollout.cli.options import Common, duration
 from rollout.cli.out import Printer
 from rollout.cli.render import run as render
 from rollout.cli.render.words import GOOD
-from rollout.cli.session import Session, connected
+from rollout.cli.session import Session, connected, readable
 from rollout.cli.source import from_cluster
-from rollout.controller.view import RunView
+from rollout.cli.unread import told_of
+from rollout.controller.view import RunView, StoredRun
 from rollout.errors import NotFound, Retry
 from rollout.plan.run import Phase
 
@@ -102,11 +103,16 @@ async def _now(session: Session, plan: str, change: Change) -> RunView:
     """
     if change.any:
         return await session.run(plan)
-    runs = await session.engine.runs(session.namespace, plan)
-    if found := next((view for view in runs if change.fits(view)), None):
+    runs = await session.engine.stored(session.namespace, plan)
+    if found := readable(it for it in runs if _fits(change, it)):
         return found
     await from_cluster(session.world.cluster, session.namespace, plan)
     raise no_run(session, plan, change)
+
+
+def _fits(change: Change, run: StoredRun) -> bool:
+    """Whether it is the run of the change; of one that cannot be read only the name is known."""
+    return change.fits(run) if isinstance(run, RunView) else run.name == change.run
 
 
 def _print_no_run(printer: Printer, it: NoRun) -> None:
@@ -138,12 +144,13 @@ async def look(session: Session, view: RunView) -> RunView:
 
     Raises:
         NotFound: it has been deleted.
+        Unreadable: it cannot be read any more.
     """
     try:
-        found = await session.engine.runs(view.namespace, view.spec.plan)
+        found = await session.engine.stored(view.namespace, view.spec.plan)
     except Retry:
         return view
-    again = next((run for run in found if run.uid == view.uid), None)
+    again = readable(run for run in found if run.uid == view.uid)
     if again is None:
         raise NotFound(f"run {view.name} has been deleted", hint=f"rollout status {view.spec.plan} -n {view.namespace}")
     return again
@@ -154,9 +161,9 @@ async def _all(common: Common, *, all_namespaces: bool) -> int:
     async with connected(common) as session:
         namespace = "" if all_namespaces else session.namespace
         plans = await session.engine.plans(namespace)
-        newest: dict[tuple[str, str], RunView] = {}
-        for view in await session.engine.runs(namespace, None):
-            newest.setdefault((view.namespace, view.spec.plan), view)
+        newest: dict[tuple[str, str], StoredRun] = {}
+        for view in await session.engine.stored(namespace, None):
+            newest.setdefault((view.namespace, view.plan), view)
     rows = [(plan, newest.get((plan["metadata"]["namespace"], plan["metadata"]["name"]))) for plan in plans]
     if not rows:
         where = "any namespace" if all_namespaces else f"namespace {namespace}"
@@ -166,11 +173,11 @@ async def _all(common: Common, *, all_namespaces: bool) -> int:
             {
                 "namespace": plan["metadata"].get("namespace", ""),
                 "plan": plan["metadata"]["name"],
-                "run": None if view is None else render.as_json(view),
+                "run": render.as_json(view) if isinstance(view, RunView) else None,
             }
             for plan, view in rows
         ],
         lambda: render.table(rows, wide=printer.wide, namespaces=all_namespaces),
         [f"canaryplan.meshrollout.dev/{plan['metadata']['name']}" for plan, _ in rows],
     )
-    return Code.GOOD
+    return told_of(printer, [view for _, view in rows if view is not None])

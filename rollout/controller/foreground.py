@@ -11,7 +11,7 @@ from rollout.checks.subject import hold_mode
 from rollout.controller.caller import caller
 from rollout.controller.lease import DrivenElsewhere, RunLease, alive
 from rollout.controller.reconcile import Reconciler, Turn
-from rollout.controller.record import parse
+from rollout.controller.record import Unreadable, parse
 from rollout.controller.runs import ended, next_attempt, runs_of
 from rollout.controller.settling import prune, settle
 from rollout.controller.starting import (
@@ -24,7 +24,7 @@ from rollout.controller.starting import (
     read_revision,
 )
 from rollout.controller.status import rfc3339
-from rollout.controller.view import RunView
+from rollout.controller.view import RunView, StoredRun, UnreadRun
 from rollout.errors import InvalidInput, NotFound, Retry
 from rollout.plan.base import Json
 from rollout.plan.finding import Finding, Level
@@ -101,7 +101,7 @@ class Foreground:
 
     async def _active(self, namespace: str, plan: str) -> RunView | None:
         """The run of a plan that has not ended; an ended one is put to rest."""
-        latest = next(iter(await self.runs(namespace, plan)), None)
+        latest = await self._newest(namespace, plan)
         if latest is not None and latest.state.phase.ended:
             await self.settle(latest)
             return None
@@ -182,15 +182,26 @@ class Foreground:
 
     async def latest(self, namespace: str, plan: str) -> RunView | None:
         """The newest run of a plan, or the run of this name."""
-        runs = await self.runs(namespace, plan)
-        if runs:
-            return runs[0]
+        if newest := await self._newest(namespace, plan):
+            return newest
         run = await self.world.cluster.get(Ref(PLAN_RUN, namespace, plan))
         return None if run is None else self._view(run)
 
+    async def _newest(self, namespace: str, plan: str) -> RunView | None:
+        runs = await runs_of(self.world, namespace, plan)
+        return self._view(runs[0]) if runs else None
+
     async def runs(self, namespace: str, plan: str | None = None) -> list[RunView]:
-        """All runs (of a plan), the newest first."""
+        """All runs (of a plan), the newest first.
+
+        Raises:
+            Unreadable: one of them cannot be read.
+        """
         return [self._view(run) for run in await runs_of(self.world, namespace, plan)]
+
+    async def stored(self, namespace: str, plan: str | None = None) -> list[StoredRun]:
+        """The same, with those that cannot be read as far as they are known."""
+        return [self._as_known(run) for run in await runs_of(self.world, namespace, plan)]
 
     async def plans(self, namespace: str) -> list[Json]:
         """All plans of a namespace; of all when it is empty."""
@@ -226,6 +237,12 @@ class Foreground:
         if run is None:
             raise NotFound(f"{ref} does not exist", hint=f"list runs: kubectl get prun -n {ref.namespace}")
         return run
+
+    def _as_known(self, run: Json) -> StoredRun:
+        try:
+            return self._view(run)
+        except Unreadable as error:
+            return UnreadRun(run, error)
 
     def _view(self, run: Json) -> RunView:
         record = parse(self.world.cluster, self.world.clock, run)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rollout.decide.seen import Seen
+from rollout.errors import RolloutError
+from rollout.plan.base import Json
 from rollout.plan.run import RunSpec, State
 
 
@@ -19,3 +21,45 @@ class RunView:
     state: State
     now: float
     seen: Seen | None = None
+
+    @property
+    def plan(self) -> str:
+        """Its plan's name."""
+        return self.spec.plan
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadRun:
+    """A run that this version cannot read: what its object says all the same, and why."""
+
+    run: Json
+    error: RolloutError
+
+    @property
+    def name(self) -> str:
+        """The run's name."""
+        return str(self.run["metadata"]["name"])
+
+    @property
+    def namespace(self) -> str:
+        """Its namespace."""
+        return str(self.run["metadata"]["namespace"])
+
+    @property
+    def uid(self) -> str:
+        """Its UID."""
+        return str(self.run["metadata"]["uid"])
+
+    @property
+    def plan(self) -> str:
+        """Its plan's name."""
+        return str(self.run["spec"]["plan"])
+
+    @property
+    def status(self) -> Json:
+        """What people are shown of its status; `state`, the engine's own part of it, may be what cannot be read."""
+        status: Json = self.run.get("status") or {}
+        return status
+
+
+StoredRun = RunView | UnreadRun

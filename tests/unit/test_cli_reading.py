@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -332,3 +333,78 @@ def test_the_shell_completes_names(line: str, found: str, tmp_path: Path) -> Non
     environment |= {"COMP_CWORD": str(len(line.split()) - 1), "HOME": str(tmp_path)}
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env=environment)
     assert done.stdout.split() == [found]
+
+
+# -- a run that cannot be read, among others
+
+
+def newer(shell: Shell, run: Json) -> None:
+    """A newer version has written this run."""
+    program = run["spec"]["program"] | {"format": 99}
+    shell.simulation.objects.put({**run, "spec": run["spec"] | {"program": program}})
+
+
+def damaged(shell: Shell, run: Json) -> None:
+    """Somebody has edited this run's status."""
+    state = run["status"]["state"] | {"step": 77}
+    shell.simulation.objects.put({**run, "status": run["status"] | {"state": state}})
+
+
+@pytest.fixture
+def two_runs(shell: Shell) -> list[Json]:
+    """A promoted version and a rejected one, the newest last."""
+    shell.run("start", shell.file(), "--image", f"app={GOOD}")
+    shell.run("start", shell.file(), "--image", f"app={BAD}")
+    return sorted(shell.simulation.objects.of(PLAN_RUN), key=lambda run: run["spec"]["attempt"])
+
+
+@pytest.mark.parametrize("what", [newer, damaged])
+def test_history_shows_what_is_known_of_a_run_that_cannot_be_read(
+    shell: Shell, two_runs: list[Json], what: Callable[[Shell, Json], None]
+) -> None:
+    what(shell, two_runs[0])
+    name = two_runs[0]["metadata"]["name"]
+    done = shell.run("history", "web")
+    assert done.exit_code == 4
+    first, second = done.stdout.splitlines()[1:]
+    assert first.split()[:4] == [name, "-", "✖", "Unreadable"]
+    assert "(Succeeded)" in first
+    assert "✖ RolledBack" in second
+    assert f"PlanRun/{name} in shop cannot be read" in done.stderr
+    assert "next: upgrade rollout if a newer version wrote it; else repair it: kubectl edit prun" in done.stderr
+    assert "cannot be read" in shell.run("history", "web", "-o", "wide").stdout
+    unread, read = shell.json("history", "web")
+    assert (unread["run"], unread["attempt"], unread["outcome"]) == (name, 1, "Succeeded")
+    assert unread["ended"] == two_runs[0]["status"]["endedAt"]
+    assert "cannot be read" in unread["unreadable"]
+    assert (read["outcome"], read["unreadable"]) == ("RolledBack", None)
+
+
+def test_an_old_run_that_cannot_be_read_is_in_nobodys_way(shell: Shell, two_runs: list[Json]) -> None:
+    damaged(shell, two_runs[0])
+    last = two_runs[1]["metadata"]["name"]
+    assert shell.json("status", "web")["run"] == last
+    assert shell.run("status", "web", "--run", last).exit_code == 3
+    assert shell.run("get", "web", "-o", "wide").exit_code == 0
+    assert shell.run("start", shell.file(), "--image", "app=shop/web:1.3").exit_code == 0
+    done = shell.run("events", "web")
+    assert (done.exit_code, "GateFailed" in done.stdout) == (4, True)
+    assert "cannot be read" in done.stderr
+
+
+def test_a_newest_run_that_cannot_be_read_is_named_by_every_verb_that_needs_it(
+    shell: Shell, two_runs: list[Json]
+) -> None:
+    newer(shell, two_runs[1])
+    last = two_runs[1]["metadata"]["name"]
+    for words in (["status", "web"], ["status", "web", "--run", last], ["why", last], ["start", shell.file()]):
+        done = shell.run(*words)
+        assert (done.exit_code, done.stdout) == (4, ""), words
+        assert f"PlanRun/{last} in shop cannot be read" in done.stderr, words
+    for words in (["get", "-o", "wide"], ["status"]):
+        done = shell.run(*words)
+        assert (done.exit_code, "web" in done.stdout) == (4, True), words
+        assert f"PlanRun/{last} in shop cannot be read" in done.stderr, words
+    assert shell.run("get").exit_code == 0, "it reads no runs"
+    first = two_runs[0]["metadata"]["name"]
+    assert shell.run("status", "web", "--run", first).exit_code == 0

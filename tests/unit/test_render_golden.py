@@ -21,7 +21,7 @@ from rollout.cli.out import to_ascii
 from rollout.cli.render import check, events, findings, handoff, history, live, mesh, plan, plans, run, why
 from rollout.controller.record import Unreadable
 from rollout.controller.status import plan_status
-from rollout.controller.view import RunView, UnreadRun
+from rollout.controller.view import RunView, StoredRun, UnreadRun
 from rollout.decide.reason import Reason
 from rollout.observe.survey import Timetable
 from rollout.plan.finding import Finding, Level
@@ -262,7 +262,7 @@ def test_history() -> None:
     spec = {"plan": "web", "attempt": 1, "startedBy": "ana", "program": {"format": 99}}
     why_ = Unreadable("PlanRun/web-aaaaa-1 in shop cannot be read: its program has format 99", hint="upgrade rollout")
     unread = UnreadRun({"metadata": meta, "spec": spec, "status": status | {"step": "2/6"}}, why_)
-    runs = [unread, *[*scenes().values()][-2:]]
+    runs: list[StoredRun] = [unread, *[*scenes().values()][-2:]]
     narrow, wide = (history.table(runs, {NEW: 7}, wide=x).plain for x in (False, True))
     same("history.txt", f"{narrow}\n\n{wide}\n")
     same_json("history.json", [history.as_json(view, {NEW: 7}) for view in runs])

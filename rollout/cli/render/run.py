@@ -9,8 +9,8 @@ from typing import Any
 from rich.text import Text
 
 from rollout.cli.render.plan import change, limit
-from rollout.cli.render.words import clock, columns, headline, length, lines, percent, sign, stamp
-from rollout.controller.view import RunView
+from rollout.cli.render.words import BAD, clock, columns, headline, length, lines, percent, sign, stamp
+from rollout.controller.view import RunView, StoredRun, UnreadRun
 from rollout.decide.gates import failure
 from rollout.decide.reason import Reason
 from rollout.plan.base import Json
@@ -186,7 +186,7 @@ def paragraph(label: str, text: str) -> list[str]:
     )
 
 
-def table(plans: Sequence[tuple[Json, RunView | None]], *, wide: bool, namespaces: bool) -> Text:
+def table(plans: Sequence[tuple[Json, StoredRun | None]], *, wide: bool, namespaces: bool) -> Text:
     """All plans with their newest runs, one line each."""
     head = [*(["NAMESPACE"] if namespaces else []), "PLAN", "STRATEGY", "PHASE", "STEP", "WEIGHT", "AGE"]
     rows: list[list[str | Text]] = [[*head, *(["RUN", "REASON", "IMAGE"] if wide else [])]]
@@ -196,6 +196,9 @@ def table(plans: Sequence[tuple[Json, RunView | None]], *, wide: bool, namespace
         row.append(plan["spec"].get("strategy", "canary"))
         if view is None:
             row += ["· Idle", "-", "-", "-", *(["-", "-", "-"] if wide else [])]
+        elif isinstance(view, UnreadRun):
+            row += [Text.assemble(BAD, " Unreadable"), view.status.get("step") or "-", "-", "-"]
+            row += [view.name, "Unreadable", "-"] if wide else []
         else:
             state = view.state
             row += [Text.assemble(sign(state.phase), f" {state.phase}")]
@@ -266,6 +269,6 @@ def _gate_json(gate: Gate, state: GateState) -> dict[str, Any]:
     }
 
 
-def name(view: RunView) -> str:
+def name(view: StoredRun) -> str:
     """`planrun.meshrollout.dev/checkout-7k2`, as kubectl prints names."""
     return f"planrun.meshrollout.dev/{view.name}"
