@@ -11,7 +11,7 @@ from rollout.checks.adoption.selectors import in_labels, selects
 from rollout.checks.adoption.surroundings import Checker, Look, Surroundings, called
 from rollout.plan.base import Json
 from rollout.plan.finding import Finding, Level
-from rollout.plan.kinds import DEPLOYMENT, MUTATING_WEBHOOK, NAMESPACE, PDB, Ref, ref_of
+from rollout.plan.kinds import DEPLOYMENT, MUTATING_WEBHOOK, NAMESPACE, PDB, POD, Ref, ref_of
 from rollout.ports.mesh import Unit
 
 INJECTOR: Final = "sidecar-injector.istio.io"
@@ -105,7 +105,8 @@ def _badness(mark: Mark) -> Level:
 
 def _present(s: Surroundings, unit: Unit) -> Iterator[Finding]:
     """Proxies that are there: of another mesh, or written into the template."""
-    own = {container["name"] for container in unit.containers}
+    # a bare Pod is its own template, with whatever was put into it
+    own = set() if unit.kind == POD else {container["name"] for container in unit.containers}
     live = {
         c["name"] for pod in unit.pods for c in (*pod["spec"].get("initContainers", ()), *pod["spec"]["containers"])
     }

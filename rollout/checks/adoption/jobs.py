@@ -20,7 +20,8 @@ def complete(s: Surroundings) -> Iterator[Finding]:
             yield _never_ends(unit, known=s.adopted.starts_first(unit) is False)
         if unit.kind == JOB:
             text = f"the template of Job/{unit.name} cannot be changed: it stays without a proxy until it is made anew"
-            yield Finding("RO505", Level.INFO, text, where=str(unit))
+            fix = "let it end, or make it anew when its labels are there"
+            yield Finding("RO505", Level.INFO, text, where=str(unit), fix=fix)
 
 
 def _never_ends(unit: Unit, *, known: bool) -> Finding:

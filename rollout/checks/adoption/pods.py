@@ -26,9 +26,9 @@ _BIND: Final = re.compile(
 )
 _LOCAL: Final = re.compile(r"^(?:https?://|tcp://)?(?:127(?:\.\d{1,3}){3}|localhost|\[::1\]|::1)(?::\d+)?/?$")
 _TALKS: Final = re.compile(
-    r"\b(?:curl|wget|nc|ncat|telnet|nslookup|dig|ping|psql|pg_isready|mysql|mysqladmin|redis-cli|mongo|mongosh|kubectl"
+    r"(?<!\w)(?:curl|wget|nc|ncat|telnet|nslookup|dig|ping|psql|pg_isready|mysql|mysqladmin|redis-cli|mongo|mongosh|kubectl"
     r"|git|aws|gsutil|migrate|migration|migrations|flyway|liquibase|alembic|wait-for|wait-for-it|dockerize"
-    r"|grpc_health_probe)\b|https?://|tcp://",
+    r"|grpc_health_probe)(?![\w-])|https?://|tcp://",
     re.IGNORECASE,
 )
 _OUT_PAST_THE_PROXY: Final = (
