@@ -5,6 +5,7 @@ What happens is decided in `decide.rest`; here it is read and done.
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Sequence
 from contextlib import suppress
@@ -31,7 +32,7 @@ from rollout.controller.starting import (
     let_go,
     read_revision,
 )
-from rollout.controller.status import plan_status, rest_status
+from rollout.controller.status import MESSAGE, plan_status, rest_status
 from rollout.decide.reason import Reason
 from rollout.decide.rest import Last, Rest, rest_of_routes, rest_of_workload
 from rollout.errors import InvalidInput, NotFound, Unsupported
@@ -51,6 +52,8 @@ AGAIN: Final = 30.0
 SOON: Final = 5.0
 """Seconds until another plan's run is looked at again: its end is our own write, which no watch brings us as news."""
 
+
+log = logging.getLogger(__name__)
 
 _NOBODY: Final = Target(None, Revision(), "paused")
 """In place of a target, to compile a plan that does not begin."""
@@ -156,19 +159,28 @@ class Beginning:
         errors = [f for f in found if f.level is Level.ERROR]
         if errors:
             text = "; ".join(f"{f.code} {f.message}" + (f" ({f.fix})" if f.fix else "") for f in errors[:3])
-            await self._tell(plan, "Invalid", Reason.PREFLIGHT_FAILED, text, runs)
-            return AGAIN
+            return await self._refuse(plan, "Invalid", Reason.PREFLIGHT_FAILED, text, runs)
         try:
             target = await self._held(parsed)
         except StartRefused as error:
-            await self._tell(plan, "Pending", Reason.NOT_HELD, str(error), runs)
-            return AGAIN
+            return await self._refuse(plan, "Pending", Reason.NOT_HELD, str(error), runs)
         if target is None:
             return 0.0
         if last is not None and last.state.undo_to == target.revision.digest:
             target = replace(target, revision=replace(target.revision, undoes=last.spec.revision.digest))
         await create_run(self.world, plan, target, self.world.identity, next_attempt(runs))
         return 0.0
+
+    async def _refuse(
+        self, plan: Json, phase: Literal["Pending", "Invalid"], reason: Reason, text: str, runs: Sequence[Json]
+    ) -> float:
+        """Tell why no run begins: in the log once, although it is looked at again and again."""
+        meta, known = plan["metadata"], plan.get("status") or {}
+        if (known.get("reason"), known.get("message")) != (reason, text[:MESSAGE]):
+            extra = {"plan": meta["name"], "namespace": meta["namespace"], "reason": str(reason), "error": text}
+            log.warning("start refused", extra=extra)
+        await self._tell(plan, phase, reason, text, runs)
+        return AGAIN
 
     async def _let_go(self, plan: Json, parsed: CanaryPlan, rest: Rest, runs: Sequence[Json]) -> float:
         """Release what is held and need not be tried."""

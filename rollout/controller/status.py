@@ -16,6 +16,8 @@ from rollout.decide.reason import Reason
 from rollout.plan.base import Json
 from rollout.plan.run import Phase, RunSpec, State, dump_state
 
+MESSAGE: Final = 1024
+"""So much of a message is written into a status."""
 _STALLED: Final = frozenset({Phase.ROLLED_BACK, Phase.ABORTED, Phase.HELD})
 _READY: Final = frozenset({Phase.SUCCEEDED, Phase.SUPERSEDED})
 _DOMAIN: Final = {
@@ -48,7 +50,7 @@ def _conditions(
 ) -> list[Json]:
     old = {c["type"]: c for c in before}
     return [
-        _condition(kind, str(is_true), reason, message[:1024], generation, old.get(kind), now)
+        _condition(kind, str(is_true), reason, message[:MESSAGE], generation, old.get(kind), now)
         for kind, is_true in wanted.items()
     ]
 
@@ -88,7 +90,7 @@ def run_status(run: Json, spec: RunSpec, state: State, now: float) -> Json:
         "step": step_text(spec, state),
         "weight": state.weight,
         "reason": state.reason,
-        "message": state.message[:1024],
+        "message": state.message[:MESSAGE],
         "conditions": conditions(state, generation, before, now, ready=state.phase in _READY),
         "state": dump_state(state),
     }
@@ -113,7 +115,7 @@ def plan_status(plan: Json, run: str, spec: RunSpec, state: State, now: float) -
         "weight": state.weight,
         "run": run,
         "reason": state.reason,
-        "message": state.message[:1024],
+        "message": state.message[:MESSAGE],
         "conditions": conditions(state, generation, before, now, ready=ready),
     }
 
@@ -130,6 +132,6 @@ def rest_status(
         "observedGeneration": generation,
         "phase": phase,
         "reason": reason,
-        "message": message[:1024],
+        "message": message[:MESSAGE],
         "conditions": _conditions(wanted, reason, message, generation, before, now),
     } | ({"run": run} if run else {})

@@ -115,3 +115,28 @@ async def test_a_run_goes_on_with_its_own_program_when_its_plan_turns_wrong(what
         world.release(NEXT)
         await world.until(lambda: versions(world) == {NEXT} and world.ended(Phase.SUCCEEDED)())
         assert world.wrong(promoted=True) == []
+
+
+def refusals(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str, str]]:
+    """Plan, reason and text of the starts that were refused, as the log has them."""
+    found = [vars(record) for record in caplog.records if record.message == "start refused"]
+    return [(f"{it['namespace']}/{it['plan']}", it["reason"], it["error"]) for it in found]
+
+
+async def test_a_start_that_is_refused_is_logged_once_for_each_reason(caplog: pytest.LogCaptureFixture) -> None:
+    async with shop(plan=SHORT) as world:
+        world.sim.memory.metrics.fault = "outage"
+        world.release(GOOD)
+        await world.until(lambda: world.phase() == "Invalid")
+        await world.passed(130)
+        ((plan_, reason, text),) = refusals(caplog)
+        assert (plan_, reason) == ("shop/web", Reason.PREFLIGHT_FAILED)
+        assert text == world.plan()["status"]["message"]
+        assert text.startswith("RO401")
+        await world.processes[0].stop()
+        await world.passed(60)
+        assert len(refusals(caplog)) == 1, "the next controller has nothing new to say"
+        world.sim.memory.metrics.fault = None
+        world.commit(SHORT | {"spec": SHORT["spec"] | {"hold": {"mode": "policy"}}})
+        await world.until(world.ended(Phase.SUCCEEDED))
+        assert len(refusals(caplog)) == 1
