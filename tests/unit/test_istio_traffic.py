@@ -57,12 +57,13 @@ def test_all_namespaces_are_one_matcher_less() -> None:
 
 
 def test_the_share_of_plaintext_by_workload() -> None:
-    every = 'istio_requests_total{reporter="destination",destination_workload_namespace="shop"}[60s]'
+    def grown(chosen: str) -> str:
+        by = "sum by (destination_workload_namespace,destination_workload)"
+        return f"{by} ((max_over_time({chosen}[60s]) unless {chosen} offset 60s) or increase({chosen}[60s]))"
+
+    every = 'istio_requests_total{reporter="destination",destination_workload_namespace="shop"}'
     plain = every.replace("}", ',connection_security_policy!="mutual_tls"}')
-    by = "sum by (destination_workload_namespace,destination_workload)"
-    assert it.plain_share(LABELS, "shop", 60.0) == (
-        f"({by} (increase({plain})) or 0 * {by} (increase({every}))) / {by} (increase({every}))"
-    )
+    assert it.plain_share(LABELS, "shop", 60.0) == (f"({grown(plain)} or 0 * {grown(every)}) / {grown(every)}")
 
 
 def test_failures_are_told_by_callers_and_volume_by_servers() -> None:

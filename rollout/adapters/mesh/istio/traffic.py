@@ -51,20 +51,23 @@ class Labels:
 def callers(labels: Labels, metric: str, namespace: str, window: float) -> str:
     """Requests, or connections, in the window by edge; `namespace` empty means all."""
     chosen = metric + _selector(labels, "destination", {labels.namespace: namespace})
-    length = _duration(window)
-    young = f"max_over_time({chosen}[{length}]) unless {chosen} offset {length}"
-    return f"sum by ({','.join(labels.edge)}) (({young}) or increase({chosen}[{length}]))"
+    return f"sum by ({','.join(labels.edge)}) ({_grown(chosen, window)})"
 
 
 def plain_share(labels: Labels, namespace: str, window: float) -> str:
     """The share of requests without mTLS by workload; a workload without requests is not in it."""
-    chosen, length = {labels.namespace: namespace}, _duration(window)
-    every = f"{labels.requests}{_selector(labels, 'destination', chosen)}[{length}]"
-    without = f'{labels.security}!="{_SECURE}"'
-    plain = f"{labels.requests}{_selector(labels, 'destination', chosen, without)}[{length}]"
+    where, without = {labels.namespace: namespace}, f'{labels.security}!="{_SECURE}"'
     by = f"sum by ({labels.namespace},{labels.workload})"
+    every = f"{by} ({_grown(labels.requests + _selector(labels, 'destination', where), window)})"
+    plain = f"{by} ({_grown(labels.requests + _selector(labels, 'destination', where, without), window)})"
     # numerators may be absent, denominators may not: nothing by nothing is no data
-    return f"({by} (increase({plain})) or 0 * {by} (increase({every}))) / {by} (increase({every}))"
+    return f"({plain} or 0 * {every}) / {every}"
+
+
+def _grown(series: str, window: float) -> str:
+    """By how much counters grew in the window; those that were not there before it grew from nothing."""
+    length = _duration(window)
+    return f"(max_over_time({series}[{length}]) unless {series} offset {length}) or increase({series}[{length}])"
 
 
 def client_failures(labels: Labels, namespace: str, window: float) -> str:
