@@ -21,7 +21,7 @@ class Level(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Finding:
     """`code` is stable and documented (`RO1xx` lint, `RO2xx` preflight, `RO3xx` routing, `RO4xx` metrics,
-    `RO5xx` mesh adoption)."""
+    `RO5xx` mesh adoption, `RO6xx` readiness for mTLS only)."""
 
     code: str
     level: Level
