@@ -16,7 +16,7 @@ from rollout.decide.evidence.burst import Bursts, watch
 from rollout.decide.evidence.counts import NOTHING, Arms
 from rollout.decide.evidence.edges import Buckets, Edges, slowdown
 from rollout.decide.evidence.effect import Tally, judge, tally
-from rollout.decide.evidence.inferiority import Exceeding, Past, Proof, exceed, prove
+from rollout.decide.evidence.inferiority import Exceeding, Past, Proof, exceed, history, prove
 from rollout.decide.evidence.mixture import UNSTARTED, Mixture, advance, change_point, from_the_start, log_add, log_mean
 from rollout.decide.evidence.objective import keep, overspend
 from rollout.decide.evidence.ratio import factors, rate_ratio
@@ -236,6 +236,12 @@ def test_contradicting_counts_are_refused(counts: tuple[float, float, float, flo
 def test_an_objective_that_allows_everything_is_refused(allowed: float) -> None:
     with pytest.raises(InvalidInput, match="cannot be judged"):
         keep(UNSTARTED, 100, 1, allowed=allowed)
+
+
+def test_history_is_soon_outweighed() -> None:
+    assert history(18_000, 5400) == Past(2200, 600.5)
+    assert history(1000, 300) == Past(1200, 300.5)
+    assert history(0, 0) == Past()
 
 
 def test_past_begins_with_history() -> None:

@@ -13,5 +13,6 @@ be taken at any look.  All of them are conditional on the numbers of requests: t
     split        does the traffic divide as the weight says?
     burst        errors come in bursts: the factor that evidence is divided by
     effect       how large the difference is, and the rule that fails a candidate
-    power        what a schedule would catch, by formula; sampling, trials: by simulation; fixed: a peer's rule
+    power        what a schedule would catch, by formula
+    trials       the same by simulation: traffic drawn by sampling, judged by a quick form of the rule; fixed: a peer's
 """

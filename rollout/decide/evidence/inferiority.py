@@ -18,13 +18,20 @@ from typing import Final
 from rollout.decide.evidence.counts import Arms
 from rollout.decide.evidence.mixture import UNSTARTED, Mixture, advance, change_point
 
+REMEMBERED: Final = 2000.0
+"""Requests that history counts for at most."""
 INCREASES: Final = (0.01, 0.02, 0.04, 0.08, 0.16)
 """By how much the canary's share is larger, in the alternatives of the strict test."""
+
+Coefficients = tuple[float, float, float, float]
+"""What a bad and a good request of the canary, a bad and a good one of the primary add to ln E of a bet."""
+NO_BET: Final[Coefficients] = (0.0, 0.0, 0.0, 0.0)
+"""On a point that the null allows there is nothing to win."""
 
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """What the next look's alternative is drawn from.  It begins as a weak guess, or with the service's history."""
+    """What the next look's alternative is drawn from.  It begins as a weak guess, or better with `history`."""
 
     total: float = 200.0
     bad: float = 0.5
@@ -41,6 +48,12 @@ class Past:
 
 GUESS: Final = Past()
 """Without history."""
+
+
+def history(total: float, bad: float) -> Past:
+    """What is known from before the run: the service's share of bad requests, soon outweighed by the run's own."""
+    weight = min(1.0, REMEMBERED / total) if total > 0 else 0.0
+    return GUESS.after(total * weight, bad * weight)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,29 +98,44 @@ def exceed(
     """One look more of evidence that the canary is worse by more than the margin.  The primary's past is the base."""
     if not arms.comparable:
         return before
-    base = before.past.share
-    logs = []
-    for increase in INCREASES:
-        point = min(base + increase, (1 + base) / 2)
-        inside = point <= limit * base + margin  # the null itself: nothing to bet on
-        logs.append(0.0 if inside else log_factor(arms, point, base, margin=margin, limit=limit, phi=phi))
+    points = alternatives(arms.canary_total, arms.primary_total, before.past.share, margin=margin, limit=limit)
+    logs = [weigh(point, arms) / phi for point in points]
     mixture = advance(before.mixture, logs, change_point(before.mixture.looks, planned))
     return Exceeding(mixture, before.past.after(arms.primary_total, arms.primary_bad))
+
+
+def alternatives(
+    canary_total: float, primary_total: float, base: float, *, margin: float, limit: float = 1.0
+) -> list[Coefficients]:
+    """The bets of the strict test at one look, for a primary whose share of bad requests is `base`."""
+    points = [min(base + increase, (1 + base) / 2) for increase in INCREASES]
+    return [
+        coefficients(canary_total, primary_total, point, base, margin=margin, limit=limit)
+        if point > limit * base + margin
+        else NO_BET
+        for point in points
+    ]
 
 
 def log_factor(
     arms: Arms, canary: float, primary: float, *, margin: float, limit: float = 1.0, phi: float = 1.0
 ) -> float:
     """ln of one look's likelihood ratio of the point (canary, primary) to its projection on the boundary, over phi."""
-    a, b, c, d = coefficients(arms.canary_total, arms.primary_total, canary, primary, margin=margin, limit=limit)
+    point = coefficients(arms.canary_total, arms.primary_total, canary, primary, margin=margin, limit=limit)
+    return weigh(point, arms) / phi
+
+
+def weigh(point: Coefficients, arms: Arms) -> float:
+    """What a look adds to ln E of a bet."""
+    a, b, c, d = point
     canary_good, primary_good = arms.canary_total - arms.canary_bad, arms.primary_total - arms.primary_bad
-    return (arms.canary_bad * a + canary_good * b + arms.primary_bad * c + primary_good * d) / phi
+    return arms.canary_bad * a + canary_good * b + arms.primary_bad * c + primary_good * d
 
 
 def coefficients(
     canary_total: float, primary_total: float, canary: float, primary: float, *, margin: float, limit: float = 1.0
-) -> tuple[float, float, float, float]:
-    """What a bad and a good request of the canary, a bad and a good one of the primary add to ln E."""
+) -> Coefficients:
+    """The bet on a point (canary, primary) at a look of so many requests."""
     x = projection(canary_total, primary_total, canary, primary, margin=margin, limit=limit)
     y = limit * x + margin
     return (

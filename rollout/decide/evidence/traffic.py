@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from rollout.decide.evidence.burst import Bursts, factor, watch
+from rollout.decide.evidence.inferiority import Past, history
 from rollout.decide.evidence.power import Schedule
 from rollout.decide.evidence.sampling import Table, Tables, Uniform
 
@@ -41,6 +42,11 @@ class Traffic:
     pods: int = 5
     """Pods of the primary."""
     incident: Incident | None = None
+
+    def known(self) -> Past:
+        """What its history says, once there is half an hour of it."""
+        requests = HISTORY * self.rate
+        return history(requests, requests * self.base)
 
     def shares(self, at: float) -> tuple[float, float]:
         """Shares of bad requests of canary and primary at a moment, in seconds from the first traffic."""

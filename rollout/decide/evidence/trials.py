@@ -1,30 +1,28 @@
 """A schedule tried a thousand times: what is caught, when, and how often a sound candidate is rejected.
 
-The same rule as `ratio`, `inferiority.prove` and `effect` together, look by look, without their logarithms: a trial is
-short, and thousands of them must fit into a second.  A test holds the two against each other, story by story.
+The same rule as `ratio` or `inferiority.exceed`, `inferiority.prove` and `effect` together, look by look, by way of
+`quick`: thousands of trials must fit into a second.  A test holds the two ways against each other, story by story.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from rollout.decide.evidence.effect import LOOKS, RECENT
-from rollout.decide.evidence.inferiority import GUESS, coefficients
+from rollout.decide.evidence.inferiority import Past
 from rollout.decide.evidence.intervals import clopper_pearson
 from rollout.decide.evidence.mixture import change_point
 from rollout.decide.evidence.power import Rule, Schedule
-from rollout.decide.evidence.ratio import RATIOS
+from rollout.decide.evidence.quick import Bets, MarginBets, ProofBet, RatioBets
+from rollout.decide.evidence.ratio import RARE
 from rollout.decide.evidence.sampling import Uniform
 from rollout.decide.evidence.traffic import Counted, Stories, Traffic, expected
 
 RUNS: Final = 4000
 """Trials of a preview: its probabilities are within 1.6 points of the truth, 95 times of 100."""
-_LOGS: Final = tuple(math.log(rho) for rho in RATIOS)
-_KNOWN: Final = 4096
-"""Factors remembered for a look."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +37,7 @@ class Outcome:
     """Bad requests that the canary answered until then."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Look:
     """One look of a schedule, with what is the same in all trials."""
 
@@ -53,38 +51,17 @@ class _Look:
     stake: float
     kept: float
     """What has not been bet yet."""
-    log_d: tuple[float, ...]
-    factors: dict[Counted, list[float]] = field(default_factory=dict)
-    proofs: dict[int, tuple[float, float, float, float]] = field(default_factory=dict)
-
-    def multiply(self, bets: list[float], bad: Counted) -> list[float]:
-        """What the bets are worth after this look, new ones included."""
-        factors = self.factors.get(bad)
-        if factors is None:
-            both = bad.canary + bad.primary
-            gains = [(bad.canary * a - both * b) / bad.phi for a, b in zip(_LOGS, self.log_d, strict=True)]
-            factors = [math.exp(min(max(gain, -600.0), 600.0)) for gain in gains]
-            if len(self.factors) < _KNOWN:
-                self.factors[bad] = factors
-        stake = self.stake
-        return [(bet + stake) * factor for bet, factor in zip(bets, factors, strict=True)]
-
-    def prove(self, bad: Counted, past_bad: int, margin: float) -> float:
-        """What the look adds to ln E of the proof, when there were so many bad requests before it."""
-        found = self.proofs.get(past_bad)
-        if found is None:
-            past = GUESS.after(sum(self.so_far) - self.canary - self.primary, past_bad)
-            found = coefficients(self.canary, self.primary, past.share, past.share, margin=margin)
-            self.proofs[past_bad] = found
-        a, b, c, d = found
-        gain = bad.canary * a + (self.canary - bad.canary) * b + bad.primary * c + (self.primary - bad.primary) * d
-        return gain / bad.phi
+    bets: Bets
+    proof: ProofBet
 
 
 class Judge:
-    """The rule of the gate `compare` for one schedule and rate."""
+    """The rule of the gate `compare` for one schedule and rate.
 
-    def __init__(self, schedule: Schedule, rate: float, rule: Rule) -> None:
+    `past`: what history says of the service; it decides which test is used, once and for all.
+    """
+
+    def __init__(self, schedule: Schedule, rate: float, rule: Rule, past: Past) -> None:
         self._rule, self._limit = rule, math.exp(rule.log_limit)
         usable = expected(schedule, rate)
         planned = sum(1 for _ in schedule.looks())
@@ -92,29 +69,41 @@ class Judge:
         spent, canary, primary = 0.0, 0, 0
         for number, look in enumerate(usable):
             stake = min(change_point(number, planned), 1 - spent)
-            spent, canary, primary = spent + stake, canary + look.canary, primary + look.primary
-            theta = look.canary / (look.canary + look.primary)
+            spent += stake
+            bets = RatioBets(look) if past.share <= RARE else MarginBets(look, past.after(primary, 0))
+            proof = ProofBet(look, past.after(canary + primary, 0), rule.tolerance)
+            canary, primary = canary + look.canary, primary + look.primary
             recent = next(i for i, other in enumerate(usable) if look.at - RECENT < other.at)
-            log_d = tuple(math.log1p(theta * (rho - 1)) for rho in RATIOS)
             self._looks.append(
-                _Look(look.at, look.canary, look.primary, (canary, primary), recent, stake, max(1 - spent, 0.0), log_d)
+                _Look(
+                    look.at,
+                    look.canary,
+                    look.primary,
+                    (canary, primary),
+                    recent,
+                    stake,
+                    max(1 - spent, 0.0),
+                    bets,
+                    proof,
+                )
             )
 
     def judge(self, story: Iterable[Counted]) -> Outcome:
         """How a story ends."""
-        rule, limit, least = self._rule, self._limit, self._rule.least
-        bets, log_proof, enough = [0.0] * len(RATIOS), 0.0, -math.log(rule.beta)
+        limit, least, enough = self._limit, self._rule.least, -math.log(self._rule.beta)
+        worth = [0.0] * (self._looks[0].bets.count if self._looks else 0)
         seen: list[tuple[int, int]] = [(0, 0)]  # bad requests of both arms before each look
-        exceeded, proved = 0, None
+        exceeded, log_proof, proved = 0, 0.0, None
         for look, bad in zip(self._looks, story, strict=False):
             canary, primary = seen[-1]
             seen.append((canary + bad.canary, primary + bad.primary))
-            bets = look.multiply(bets, bad)
+            factors, stake = look.bets.factors(bad, primary), look.stake
+            worth = [(one + stake) * factor for one, factor in zip(worth, factors, strict=True)]
             exceeded += bad.canary > 0 and bad.canary / look.canary - bad.primary / look.primary >= least
-            if exceeded >= LOOKS and sum(bets) / len(bets) + look.kept >= limit and self._matters(look, seen):
+            if exceeded >= LOOKS and sum(worth) / len(worth) + look.kept >= limit and self._matters(look, seen):
                 return Outcome(look.at, proved, seen[-1][0])
             if proved is None:
-                log_proof += look.prove(bad, canary + primary, rule.tolerance)
+                log_proof += look.proof.gain(bad, canary + primary)
                 proved = look.at if log_proof >= enough else None
         return Outcome(None, proved, seen[-1][0])
 
@@ -136,7 +125,7 @@ def trials(
     schedule: Schedule, traffic: Traffic, rule: Rule, uniform: Uniform, runs: int, *, phi: float | None = None
 ) -> list[Outcome]:
     """Try a schedule so many times.  `phi`: a known burst factor; else it is estimated from the primary's pods."""
-    stories, judge = Stories(schedule, traffic, uniform), Judge(schedule, traffic.rate, rule)
+    stories, judge = Stories(schedule, traffic, uniform), Judge(schedule, traffic.rate, rule, traffic.known())
     return [judge.judge(stories.tell(phi)) for _ in range(runs)]
 
 
