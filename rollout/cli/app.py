@@ -27,6 +27,7 @@ from rollout.cli.arguments import (
     plans,
     plans_and_runs,
 )
+from rollout.cli.exit import UsageError
 from rollout.cli.options import Common, verb
 
 app = typer.Typer(
@@ -101,11 +102,22 @@ def check(
         typer.Argument(metavar="[FILE|PLAN]", help="Also check everything that this plan needs.", autocompletion=plans),
     ] = None,
     pre: Annotated[bool, typer.Option("--pre", help="Only what an installation needs.")] = False,
+    mesh: Annotated[
+        bool, typer.Option("--mesh", help="Instead: what keeps the namespace's workloads out of the mesh.")
+    ] = False,
+    revision: Annotated[
+        str, typer.Option("--revision", metavar="NAME", help="With --mesh: the mesh's revision or tag.")
+    ] = "",
 ) -> int:
-    """Check cluster, rights and surroundings of a plan. Changes nothing."""
+    """Check what a plan, or the way into a mesh, needs here. Changes nothing."""
     from rollout.cli.check import check as run
+    from rollout.cli.check import check_mesh
 
-    return run(common, source, pre=pre)
+    if mesh and (source or pre):
+        raise UsageError("--mesh is about a namespace", hint="name it with -n; without --mesh check a plan, or --pre")
+    if revision and not mesh:
+        raise UsageError("--revision goes with --mesh")
+    return check_mesh(common, revision) if mesh else run(common, source, pre=pre)
 
 
 @verb(app)

@@ -11,6 +11,7 @@ from typing import Any
 
 import jsonpatch
 
+from rollout.adapters.memory.apiserver import Review
 from rollout.checks.adoption import Adopted, Look, Outside, Surroundings, judge
 from rollout.observe.units import READS, units
 from rollout.plan.base import Json
@@ -128,6 +129,14 @@ class Scene:
         apart = {_key(space), *(_key(obj) for _, obj in self.elsewhere)}
         mine = tuple(obj for key, obj in objects.items() if key not in apart)
         return Scene(mine, self.mesh, objects[_key(space)]["metadata"]["labels"], elsewhere, self.outside)
+
+
+def inject(review: Review) -> Json:
+    """An injector: a proxy beside the containers of whoever asks for one."""
+    labels = review.new["metadata"].get("labels") or {}
+    if review.new["kind"] == "Pod" and labels.get("sidecar.istio.io/inject") == "true":
+        review.new["spec"]["containers"].append({"name": "istio-proxy", "image": "proxy"})
+    return review.new
 
 
 def scene(*objects: Json, **known: Any) -> Scene:
