@@ -60,7 +60,7 @@ async def connect(
 ) -> AsyncIterator[tuple[World, str]]:
     """The world behind a kubeconfig, and the namespace in force there."""
     async with _reached(kubeconfig, context, prometheus) as (cluster, metrics):
-        world = World(cluster, metrics, SystemClock(), routers(), strategies(), identity())
+        world = World(cluster, metrics, SystemClock(), routers(), strategies(), identity(), cluster.watcher)
         yield world, namespace or cluster.namespace or "default"
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 from collections.abc import Sequence
-from typing import Final
 
 import orjson
 import yaml
 
 from rollout.cli.follow import interruptible
+from rollout.cli.news import LOOK, telling
 from rollout.cli.options import Common, Format
 from rollout.cli.out import Printer
 from rollout.cli.render import events as render
@@ -23,9 +24,7 @@ from rollout.controller.view import RunView, StoredRun
 from rollout.errors import Forbidden, Retry
 from rollout.plan.base import Json
 from rollout.plan.kinds import CANARY_PLAN, EVENT, PLAN_RUN
-
-LOOK: Final = 2.0
-"""Seconds between two looks with -w."""
+from rollout.ports.watch import Put, Scope
 
 
 def events(common: Common, plan: str, *, watch: bool) -> int:
@@ -51,17 +50,25 @@ async def _events(common: Common, plan: str, *, watch: bool) -> int:
 async def _watch(session: Session, printer: Printer, output: Format, plan: str, found: list[Line]) -> int:
     """What is there, then what is new, until somebody stops it."""
     told: set[tuple[str, str, str, int]] = set()
-    first = True
-    while True:
-        fresh = [line for line in found if line.key not in told]
-        _print(printer, output, fresh, first=first)
-        first = False
-        told |= {line.key for line in fresh}
-        await session.world.clock.sleep(LOOK)
-        try:
-            found = await _read(session, printer, plan, await session.engine.stored(session.namespace, plan))
-        except Retry:
-            continue  # the API server does not answer; the next look will do
+    first, pause = True, math.inf
+    scopes = [Scope(kind, session.namespace) for kind in (EVENT, PLAN_RUN)]
+    async with telling(session.world, scopes, lambda it: isinstance(it, Put) and _tells(it.obj, plan)) as news:
+        while True:
+            fresh = [line for line in found if line.key not in told]
+            _print(printer, output, fresh, first=first)
+            first = False
+            told |= {line.key for line in fresh}
+            await news.wait(pause)
+            try:
+                found = await _read(session, printer, plan, await session.engine.stored(session.namespace, plan))
+                pause = math.inf
+            except Retry:
+                pause = LOOK  # the API server does not answer; the next look will do
+
+
+def _tells(obj: Json, plan: str) -> bool:
+    """Whether a run or an Event that came or changed may have something to tell of the plan."""
+    return _concerns(obj, plan, set()) if obj["kind"] == EVENT.name else obj["spec"].get("plan") == plan
 
 
 def _print(printer: Printer, output: Format, fresh: list[Line], *, first: bool) -> None:

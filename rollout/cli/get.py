@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Final
 
 import orjson
@@ -11,6 +13,7 @@ import yaml
 
 from rollout.cli.exit import UsageError
 from rollout.cli.follow import interruptible
+from rollout.cli.news import LOOK, News, telling
 from rollout.cli.options import Common, Format
 from rollout.cli.out import Printer
 from rollout.cli.render import plans as render
@@ -23,11 +26,12 @@ from rollout.controller.lease import alive
 from rollout.controller.view import RunView, StoredRun, UnreadRun
 from rollout.errors import NotFound, Retry
 from rollout.plan.base import Json
-from rollout.plan.kinds import CANARY_PLAN, LEASE, Ref
+from rollout.plan.kinds import CANARY_PLAN, LEASE, PLAN_RUN, Ref
 from rollout.plan.run import Phase
+from rollout.ports.watch import Gone, Put, Scope
 
-LOOK: Final = 2.0
-"""Seconds between two looks with -w."""
+UNDER_WAY: Final = 10.0
+"""Seconds between two looks with -w while a run is under way: that nobody drives it any more is told by no watch."""
 
 _UNDER_WAY: Final = frozenset(phase for phase in Phase if not phase.ended and phase is not Phase.HELD)
 """A run in one of these needs somebody who drives it."""
@@ -95,9 +99,16 @@ class _Look:
         self.unread = [stored for stored in newest.values() if isinstance(stored, UnreadRun)]
         return rows
 
-    async def pause(self) -> None:
-        """The time between two looks."""
-        await self._session.world.clock.sleep(LOOK)
+    def telling(self) -> AbstractAsyncContextManager[News]:
+        """Being told when these rows may look otherwise."""
+        kinds = (CANARY_PLAN, PLAN_RUN) if self._runs else (CANARY_PLAN,)
+        return telling(self._session.world, [Scope(kind, self._namespace) for kind in kinds], self._concerns)
+
+    def _concerns(self, told: Put | Gone) -> bool:
+        if self._plan is None or isinstance(told, Gone):
+            return True
+        meta, spec = told.obj["metadata"], told.obj["spec"]
+        return self._plan in (meta["name"], spec.get("plan"))
 
     async def _plans(self) -> list[Json]:
         if self._plan is None:
@@ -125,19 +136,22 @@ class _Look:
 async def _watch(look: _Look, printer: Printer, output: Format, *, namespaces: bool) -> int:
     """All plans once, then a line for each that changed, until somebody stops it."""
     known: dict[tuple[str, str], tuple[str, ...]] = {}
-    shown: list[Row] = []
-    while True:
-        try:
-            rows = await look.rows()
-        except Retry:
-            rows = shown  # the API server does not answer; the next look will do
-        changed = [row for row in rows if known.get(row.key) != render.facts(row)]
-        gone = known.keys() - {row.key for row in rows}
-        _print(printer, output, rows, changed, first=not known, namespaces=namespaces)
-        for namespace, name in sorted(gone):
-            printer.say(f"plan {namespace}/{name} was deleted")
-        known, shown = {row.key: render.facts(row) for row in rows}, rows
-        await look.pause()
+    unread: set[str] = set()
+    async with look.telling() as news:
+        while True:
+            try:
+                rows = await look.rows()
+            except Retry:
+                await news.wait(LOOK)  # the API server does not answer; the next look will do
+                continue
+            changed = [row for row in rows if known.get(row.key) != render.facts(row)]
+            gone = known.keys() - {row.key for row in rows}
+            _print(printer, output, rows, changed, first=not known, namespaces=namespaces)
+            for namespace, name in sorted(gone):
+                printer.say(f"plan {namespace}/{name} was deleted")
+            told_of(printer, (run for run in look.unread if run.uid not in unread))
+            known, unread = {row.key: render.facts(row) for row in rows}, {run.uid for run in look.unread}
+            await news.wait(UNDER_WAY if any(row.driven is not None for row in rows) else math.inf)
 
 
 def _print(

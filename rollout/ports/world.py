@@ -10,6 +10,7 @@ from rollout.ports.clock import Clock
 from rollout.ports.cluster import Cluster
 from rollout.ports.metrics import Metrics
 from rollout.ports.router import Router
+from rollout.ports.watch import Watcher
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,3 +24,5 @@ class World:
     strategies: Mapping[str, Strategy]
     identity: str = "rollout"
     """Who holds the lease: host, process and a random part."""
+    watcher: Watcher | None = None
+    """Who tells a person's terminal what changes; None where it has to look. (A controller has its own stores.)"""

@@ -18,6 +18,7 @@ from typer.testing import CliRunner, Result
 
 from rollout import bootstrap, registry
 from rollout.adapters.memory.behaviour import Behaviour
+from rollout.adapters.memory.watch import MemoryWatcher
 from rollout.adapters.memory.world import World as Simulation
 from rollout.cli import demo
 from rollout.cli.app import app
@@ -154,6 +155,7 @@ def a_shell(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Shell:
         clock=simulation.clock,
         routers=registry.routers(),
         strategies=registry.strategies(),
+        watcher=MemoryWatcher(simulation.cluster),
     )
 
     @asynccontextmanager
