@@ -12,7 +12,7 @@ from rollout.cli.out import Printer
 from rollout.cli.render import mesh as render
 from rollout.cli.session import connected
 from rollout.errors import Unsupported
-from rollout.observe.readiness import blockers, inbound, standing
+from rollout.observe.readiness import Scene, blockers, scene, standing
 from rollout.observe.survey import Scope, Survey, survey
 from rollout.plan.gate import Provider
 from rollout.ports.mesh import Mesh, Unit
@@ -61,11 +61,10 @@ async def _report(common: Common, mesh: Mesh, window: float, home: str | None, *
 
 def rows(mesh: Mesh, found: Survey) -> list[render.Row]:
     """A line for each unit."""
-    return [_row(mesh, unit, found) for unit in found.units]
+    seen = scene(mesh, found)
+    return [_row(unit, seen) for unit in found.units]
 
 
-def _row(mesh: Mesh, unit: Unit, found: Survey) -> render.Row:
-    blocking = blockers(mesh, unit, found)
-    return render.Row(
-        unit, found.views[unit.ref], tuple(inbound(unit, found)), standing(unit, found, blocking), blocking
-    )
+def _row(unit: Unit, seen: Scene) -> render.Row:
+    blocking = blockers(unit, seen)
+    return render.Row(unit, seen.view(unit), seen.inbound(unit), standing(unit, seen, blocking), blocking)

@@ -163,6 +163,8 @@ class Mtls:
     workload: Setting
     ports: Mapping[int, Setting] = field(default_factory=dict)
     """Container ports with a setting of their own."""
+    narrow: Ref | None = field(default=None, compare=False)
+    """The policy that selects the workload; only there can ports be set."""
 
     def at(self, port: int) -> Setting:
         """What counts at a container port."""
@@ -299,6 +301,6 @@ class Mesh(Protocol):
         """The command that brings the next pods of a unit into the mesh."""
         ...
 
-    def excuse(self, unit: Unit, ports: Sequence[int]) -> str:
+    def excuse(self, unit: Unit, ports: Sequence[int], view: MeshView) -> str:
         """What lets plaintext into these container ports of a unit although the rest is STRICT."""
         ...

@@ -190,9 +190,18 @@ def test_where_no_revision_is_the_default_the_patch_names_one() -> None:
 
 def test_an_exception_is_for_ports_of_one_workload() -> None:
     made = template("web", {"pod-template-hash": "x", "sidecar.istio.io/inject": "true"})
-    command = Istio().excuse(unit_of(pod("web", made=made)), [9090])
+    unit = unit_of(pod("web", made=made))
+    command = Istio().excuse(unit, [9090], seen(unit.raw))
     assert '"selector":{"matchLabels":{"app":"web"}}' in command
     assert '"portLevelMtls":{"9090":{"mode":"PERMISSIVE"}}' in command
+
+
+def test_an_exception_goes_into_the_policy_that_counts_already() -> None:
+    old = peer_authentication("old", None, selector={"app": "web"})
+    unit = unit_of(workload("web"))
+    command = Istio().excuse(unit, [9090], seen(unit.raw, old))
+    patch = '{"spec":{"portLevelMtls":{"9090":{"mode":"PERMISSIVE"}}}}'
+    assert command == f"kubectl patch peerauthentication old -n shop --type merge -p '{patch}'"
 
 
 # -- the driver

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from rollout.adapters.mesh.istio import Istio
-from rollout.observe.readiness import Standing, blockers, standing
-from rollout.observe.readiness.mentions import names
+from rollout.observe.readiness import Standing, blockers, scene, standing
+from rollout.observe.readiness.hosts import hosts
 from rollout.observe.survey import Survey, Timetable
 from rollout.observe.units import units
 from rollout.plan.base import Json
@@ -54,11 +54,11 @@ def web(survey: Survey) -> Unit:
 
 
 def found(survey: Survey) -> dict[str, Finding]:
-    return {it.code: it for it in blockers(MESH, web(survey), survey)}
+    return {it.code: it for it in blockers(web(survey), scene(MESH, survey))}
 
 
 def verdict(survey: Survey) -> Standing:
-    return standing(web(survey), survey, blockers(MESH, web(survey), survey))
+    return standing(web(survey), scene(MESH, survey), blockers(web(survey), scene(MESH, survey)))
 
 
 def test_a_workload_whose_callers_all_have_mtls_is_ready() -> None:
@@ -295,7 +295,7 @@ def test_who_was_seen_by_name_is_not_told_twice() -> None:
 def test_hosts_in_templates(text: str, home: str, host: str) -> None:
     caller = workload("a", made=template("a", containers=[{"name": "c", "command": ["sh"], "args": [text]}]))
     caller["metadata"]["namespace"] = home
-    assert names(unit_of(caller), [service("web")]) == host
+    assert hosts(unit_of(caller)).get("web.shop", "") == host
 
 
 # -- what is not proven
@@ -335,14 +335,14 @@ def test_metrics_that_are_younger_than_the_window() -> None:
 def test_what_nothing_calls_is_only_a_caller() -> None:
     survey = surveyed(*deployed("front"))
     (front,) = survey.units
-    assert blockers(MESH, front, survey) == ()
-    assert standing(front, survey, ()) is Standing.CALLER
+    assert blockers(front, scene(MESH, survey)) == ()
+    assert standing(front, scene(MESH, survey), ()) is Standing.CALLER
 
 
 def test_a_caller_without_a_proxy_is_blocked_itself() -> None:
     survey = surveyed(REPORT, tables=MONTHLY)
     (report,) = survey.units
-    (it,) = blockers(MESH, report, survey)
+    (it,) = blockers(report, scene(MESH, survey))
     assert (it.code, it.message) == (
         "RO601", "the next pods get no proxy: neither its namespace nor its pod template asks for a proxy"
     )  # fmt: skip
@@ -357,4 +357,4 @@ def test_modes_are_not_for_gateways() -> None:
 
 def test_errors_come_first() -> None:
     survey = surveyed(*deployed("web", pods=2, plain=1), edges=(plain(),), complete=False)
-    assert [it.code for it in blockers(MESH, web(survey), survey)] == ["RO601", "RO604", "RO611"]
+    assert [it.code for it in blockers(web(survey), scene(MESH, survey))] == ["RO601", "RO604", "RO611"]

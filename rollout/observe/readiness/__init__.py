@@ -23,12 +23,11 @@ from __future__ import annotations
 from enum import StrEnum
 
 from rollout.observe.readiness import callers, evidence, own
-from rollout.observe.readiness.names import inbound, serves
-from rollout.observe.survey import Survey
+from rollout.observe.readiness.scene import Scene, scene
 from rollout.plan.finding import Finding, Level
-from rollout.ports.mesh import Carrier, Mesh, Mode, Unit
+from rollout.ports.mesh import Carrier, Mode, Unit
 
-__all__ = ["Standing", "blockers", "inbound", "standing"]
+__all__ = ["Scene", "Standing", "blockers", "scene", "standing"]
 
 
 class Standing(StrEnum):
@@ -45,33 +44,30 @@ class Standing(StrEnum):
     """It is a proxy itself: modes are not for what comes in there."""
 
 
-def blockers(mesh: Mesh, unit: Unit, survey: Survey) -> tuple[Finding, ...]:
+def blockers(unit: Unit, scene: Scene) -> tuple[Finding, ...]:
     """What speaks against STRICT, errors first."""
-    view = survey.views[unit.ref]
-    if _gateway(unit, survey):
+    if _gateway(unit, scene):
         return ()
-    found = [*own.pods(mesh, unit, survey), *own.settings(mesh, unit, survey)]
-    if serves(unit, survey) and view.mtls.workload.mode is not Mode.STRICT:
-        found += callers.seen(mesh, unit, survey)
-        found += callers.expected(mesh, unit, survey)
-        found += evidence.doubts(unit, survey)
+    found = [*own.pods(unit, scene), *own.settings(unit, scene)]
+    if scene.serves(unit) and scene.view(unit).mtls.workload.mode is not Mode.STRICT:
+        found += [*callers.seen(unit, scene), *callers.expected(unit, scene), *evidence.doubts(unit, scene)]
     return tuple(sorted(found, key=lambda it: (it.level is not Level.ERROR, it.code)))
 
 
-def standing(unit: Unit, survey: Survey, found: tuple[Finding, ...]) -> Standing:
+def standing(unit: Unit, scene: Scene, found: tuple[Finding, ...]) -> Standing:
     """The findings of `blockers` in one word."""
     levels = {it.level for it in found}
-    if _gateway(unit, survey):
+    if _gateway(unit, scene):
         return Standing.GATEWAY
     if Level.ERROR in levels:
         return Standing.BLOCKED
-    if not serves(unit, survey):
+    if not scene.serves(unit):
         return Standing.CALLER
     if Level.WARNING in levels:
         return Standing.UNPROVEN
-    return Standing.STRICT if survey.views[unit.ref].mtls.workload.mode is Mode.STRICT else Standing.READY
+    return Standing.STRICT if scene.view(unit).mtls.workload.mode is Mode.STRICT else Standing.READY
 
 
-def _gateway(unit: Unit, survey: Survey) -> bool:
-    proxies = survey.views[unit.ref].proxies
+def _gateway(unit: Unit, scene: Scene) -> bool:
+    proxies = scene.view(unit).proxies
     return bool(proxies) and all(it.carrier is Carrier.GATEWAY for it in proxies)

@@ -4,27 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rollout.observe.readiness.names import inbound, title
-from rollout.observe.survey import Survey
+from rollout.observe.readiness.names import title
+from rollout.observe.readiness.scene import Scene
 from rollout.plan.base import spell
 from rollout.plan.finding import Finding, Level
 from rollout.ports.mesh import Unit
 
 
-def doubts(unit: Unit, survey: Survey) -> Iterator[Finding]:
+def doubts(unit: Unit, scene: Scene) -> Iterator[Finding]:
     """RO609, RO610, RO611."""
-    traffic = survey.traffic
+    survey, traffic = scene.survey, scene.survey.traffic
     window = spell(round(traffic.window))
     if traffic.problem:
         text = f"who sends plaintext cannot be known: {traffic.problem}"
         fix = "name a Prometheus that answers: --prometheus URL or ROLLOUT_PROMETHEUS"
         yield Finding("RO609", Level.WARNING, text, where=str(unit), fix=fix)
         return
-    if not inbound(unit, survey):
+    if not scene.inbound(unit):
         text = f"no data: not one request or connection in {window}, with mTLS or without"
         fix = "send it traffic, or look at Prometheus' scrape targets; a longer --window may have seen some"
         yield Finding("RO609", Level.WARNING, text, where=str(unit), fix=fix)
-    rare = _rarest(survey)
+    rare = _rarest(scene)
     if rare is not None and survey.timetables[rare.ref].longest > traffic.window:
         longest = spell(_days_up(survey.timetables[rare.ref].longest))
         text = f"{title(rare, unit.namespace, survey)} has no proxy and pauses up to {longest}: {window} may miss it"
@@ -34,10 +34,11 @@ def doubts(unit: Unit, survey: Survey) -> Iterator[Finding]:
         yield Finding("RO611", Level.WARNING, text, where=str(unit), fix="wait, or keep metrics for longer")
 
 
-def _rarest(survey: Survey) -> Unit | None:
+def _rarest(scene: Scene) -> Unit | None:
     """The CronJob without a proxy that pauses the longest."""
-    plain = [it for it in survey.units if it.ref in survey.timetables and not survey.views[it.ref].meshed]
-    return max(plain, key=lambda it: survey.timetables[it.ref].longest, default=None)
+    tables = scene.survey.timetables
+    known = (it for it in scene.plain if it.ref in tables)
+    return max(known, key=lambda it: tables[it.ref].longest, default=None)
 
 
 def _days_up(seconds: float) -> int:

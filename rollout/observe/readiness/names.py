@@ -6,23 +6,14 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from rollout.observe.readiness.scene import Scene
 from rollout.observe.survey import Survey
 from rollout.plan.kinds import CRON_JOB, DAEMON_SET, DEPLOYMENT, STATEFUL_SET
-from rollout.ports.mesh import Edge, Mesh, Unit
+from rollout.ports.mesh import Unit
 
 SHOWN: Final = 3
 """So many are named; the rest is counted."""
 _RESTARTED: Final = (DEPLOYMENT, STATEFUL_SET, DAEMON_SET)
-
-
-def inbound(unit: Unit, survey: Survey) -> list[Edge]:
-    """What was sent to it, largest first."""
-    return [it for it in survey.traffic.edges if (it.namespace, it.name) == (unit.namespace, unit.name)]
-
-
-def serves(unit: Unit, survey: Survey) -> bool:
-    """Whether anything calls it, or could."""
-    return bool(survey.views[unit.ref].services or inbound(unit, survey))
 
 
 def title(unit: Unit, near: str, survey: Survey) -> str:
@@ -49,22 +40,27 @@ def several(names: Iterable[str]) -> str:
     return ", ".join(every[:SHOWN]) + more
 
 
-def join(mesh: Mesh, caller: Unit, survey: Survey) -> str:
+def join(caller: Unit, scene: Scene) -> str:
     """The command that brings a unit's pods into the mesh."""
-    if not survey.views[caller.ref].next.proxy:
-        return mesh.enrol(caller, survey.planes)
+    if not scene.view(caller).next.proxy:
+        return scene.mesh.enrol(caller, scene.survey.planes)
     if caller.kind in _RESTARTED:
         return f"kubectl rollout restart {caller.kind.name.lower()} {caller.name} -n {caller.namespace}"
     return f"make the pods of {caller} anew: the next ones get a proxy"
 
 
-def container_ports(unit: Unit, survey: Survey) -> tuple[int, ...]:
+def excuse(unit: Unit, scene: Scene) -> str:
+    """What lets plaintext into all ports that are called."""
+    return scene.mesh.excuse(unit, _container_ports(unit, scene), scene.view(unit))
+
+
+def _container_ports(unit: Unit, scene: Scene) -> tuple[int, ...]:
     """The container ports behind its Services; all declared ones where there is none."""
     declared = [port for it in unit.containers for port in it.get("ports") or ()]
     by_name = {port["name"]: port["containerPort"] for port in declared if "name" in port}
     behind = [
         by_name.get(target, target)
-        for service in survey.views[unit.ref].services
+        for service in scene.view(unit).services
         for target in _targets(service["spec"].get("ports") or ())
     ]
     numbers = {port for port in behind if isinstance(port, int)} or {port["containerPort"] for port in declared}

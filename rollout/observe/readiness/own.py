@@ -5,25 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from rollout.observe.readiness.names import join, several
-from rollout.observe.survey import Survey
+from rollout.observe.readiness.scene import Scene
 from rollout.plan.finding import Finding, Level
-from rollout.ports.mesh import Because, Carrier, Mesh, Mode, Unit
+from rollout.ports.mesh import Because, Carrier, Mode, Unit
 
 
-def pods(mesh: Mesh, unit: Unit, survey: Survey) -> Iterator[Finding]:
+def pods(unit: Unit, scene: Scene) -> Iterator[Finding]:
     """Pods that no policy can protect: RO601, RO602."""
-    view = survey.views[unit.ref]
+    view = scene.view(unit)
     plain = [it.pod for it in view.proxies if it.carrier is Carrier.NONE]
     if plain or not view.next.proxy:
-        yield _without(plain, mesh, unit, survey)
+        yield _without(plain, unit, scene)
     waiting = [it.pod for it in view.proxies if it.carrier is not Carrier.NONE and not it.ready]
     if waiting:
         fix = f"kubectl describe pod {waiting[0]} -n {unit.namespace}"
         yield Finding("RO602", Level.WARNING, f"proxy not ready: {several(waiting)}", where=str(unit), fix=fix)
 
 
-def _without(plain: Sequence[str], mesh: Mesh, unit: Unit, survey: Survey) -> Finding:
-    view = survey.views[unit.ref]
+def _without(plain: Sequence[str], unit: Unit, scene: Scene) -> Finding:
+    view = scene.view(unit)
     unknown = view.next.because is Because.UNSEEN
     told = [f"{len(plain)} of {len(view.proxies)} pods without a proxy: {several(plain)}"] if plain else []
     if not view.next.proxy:
@@ -35,14 +35,14 @@ def _without(plain: Sequence[str], mesh: Mesh, unit: Unit, survey: Survey) -> Fi
     elif unknown:
         fix = "ask for the right to list it"
     else:
-        fix = join(mesh, unit, survey)
+        fix = join(unit, scene)
     level = Level.WARNING if unknown and not plain else Level.ERROR
     return Finding("RO601", level, "; ".join(told), where=str(unit), fix=fix)
 
 
-def settings(mesh: Mesh, unit: Unit, survey: Survey) -> Iterator[Finding]:
+def settings(unit: Unit, scene: Scene) -> Iterator[Finding]:
     """Objects and annotations that STRICT does not go with: RO606, RO607, RO608, RO612."""
-    view = survey.views[unit.ref]
+    view = scene.view(unit)
     for rule in view.rules:
         whom = f"callers in {rule.callers}" if rule.callers else "callers in the mesh"
         text = f"{rule.ref} makes {whom} send {rule.mode} instead of the mesh's mTLS ({rule.path})"
@@ -50,7 +50,7 @@ def settings(mesh: Mesh, unit: Unit, survey: Survey) -> Iterator[Finding]:
     for port in view.scraped:
         if port not in view.bypassed and view.mtls.at(port).scope != "port":
             text = f"port {port} is scraped in plaintext (prometheus.io annotations): STRICT cuts the metrics off"
-            yield Finding("RO607", Level.ERROR, text, where=str(unit), fix=mesh.excuse(unit, [port]))
+            yield Finding("RO607", Level.ERROR, text, where=str(unit), fix=scene.mesh.excuse(unit, [port], view))
     for guess in view.guessed:
         text = (
             f"port {guess.port} of {guess.service}: its server speaks first, and its protocol is guessed: callers hang"

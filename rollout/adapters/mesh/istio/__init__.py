@@ -89,9 +89,9 @@ class Istio:
         """A label in the pod template."""
         return remedies.enrol(unit, planes)
 
-    def excuse(self, unit: Unit, ports: Sequence[int]) -> str:
-        """A PeerAuthentication for the ports."""
-        return remedies.excuse(unit, ports)
+    def excuse(self, unit: Unit, ports: Sequence[int], view: MeshView) -> str:
+        """A PeerAuthentication for the ports, or a patch of the one that counts already."""
+        return remedies.excuse(unit, ports, view.mtls.narrow)
 
 
 class _Survey:

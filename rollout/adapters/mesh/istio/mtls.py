@@ -34,7 +34,8 @@ def effective(namespace: str, labels: Mapping[str, str], policies: Sequence[Json
     if mode := _mode(narrow["spec"].get("mtls")):
         setting = Setting(mode, "workload", ref_of(narrow))
     ports = (narrow["spec"].get("portLevelMtls") or {}).items()
-    return Mtls(setting, {int(port): _at_port(mtls, narrow, setting) for port, mtls in ports})
+    levels = {int(port): _at_port(mtls, narrow, setting) for port, mtls in ports}
+    return Mtls(setting, levels, ref_of(narrow))
 
 
 def _at_port(mtls: Mapping[str, Any] | None, policy: Json, inherited: Setting) -> Setting:

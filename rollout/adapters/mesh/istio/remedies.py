@@ -9,7 +9,7 @@ import orjson
 
 from rollout.adapters.mesh.istio.controlplane import REVISION
 from rollout.adapters.mesh.istio.injection import INJECT
-from rollout.plan.kinds import CRON_JOB, DAEMON_SET, DEPLOYMENT, PEER_AUTHENTICATION, STATEFUL_SET
+from rollout.plan.kinds import CRON_JOB, DAEMON_SET, DEPLOYMENT, PEER_AUTHENTICATION, STATEFUL_SET, Ref
 from rollout.ports.mesh import ControlPlane, Unit
 
 _PATCHED: Final = (DEPLOYMENT, STATEFUL_SET, DAEMON_SET, CRON_JOB)
@@ -37,8 +37,12 @@ def _revision(planes: Sequence[ControlPlane]) -> Mapping[str, str]:
     return {REVISION: (planes[-1].tags or (planes[-1].revision,))[0]}
 
 
-def excuse(unit: Unit, ports: Sequence[int]) -> str:
-    """See `ports.mesh.Mesh.excuse`."""
+def excuse(unit: Unit, ports: Sequence[int], narrow: Ref | None) -> str:
+    """See `ports.mesh.Mesh.excuse`. Beside a policy that selects the workload already, a younger one does not count."""
+    level = {str(port): {"mode": "PERMISSIVE"} for port in ports}
+    if narrow is not None:
+        patch = orjson.dumps({"spec": {"portLevelMtls": level}}).decode()
+        return f"kubectl patch peerauthentication {narrow.name} -n {narrow.namespace} --type merge -p '{patch}'"
     labels = {key: value for key, value in unit.labels.items() if key not in _OWN_LABELS}
     manifest = {
         "apiVersion": PEER_AUTHENTICATION.api_version,
@@ -46,7 +50,7 @@ def excuse(unit: Unit, ports: Sequence[int]) -> str:
         "metadata": {"name": f"{unit.name}-plaintext", "namespace": unit.namespace},
         "spec": {
             "selector": {"matchLabels": labels},
-            "portLevelMtls": {str(port): {"mode": "PERMISSIVE"} for port in ports},
+            "portLevelMtls": level,
         },
     }
     return f"echo '{orjson.dumps(manifest).decode()}' | kubectl apply -f -"
