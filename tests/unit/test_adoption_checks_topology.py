@@ -102,7 +102,7 @@ FOUND = [
         Case(
             "a StatefulSet of one",
             Level.ERROR,
-            "all 1 pods of StatefulSet/web may be gone at once",
+            "the only pod of StatefulSet/web may be gone at once",
             scene(stateful(READY, replicas=1), service()),
             scene(stateful(READY, replicas=2), service()),
         ),

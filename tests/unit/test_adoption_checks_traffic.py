@@ -280,7 +280,7 @@ MESHES = [
     Case(
         "another's proxy is written into the template",
         Level.ERROR,
-        "the template of Deployment/web have the container consul-dataplane of consul",
+        "the container consul-dataplane of consul is in the template of Deployment/web",
         scene(pods(app(), {"name": "consul-dataplane"})),
         scene(pods(app(), {"name": "cloud-sql-proxy"})),
     ),
@@ -294,7 +294,7 @@ MESHES = [
     Case(
         "another's proxy is in the pods",
         Level.ERROR,
-        "have the container linkerd-proxy of linkerd",
+        "the container linkerd-proxy of linkerd is in the pods of",
         scene(live("linkerd-proxy")),
         scene(live("nginx")),
         fixed=False,

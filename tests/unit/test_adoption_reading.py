@@ -23,6 +23,7 @@ from rollout.plan.kinds import (
     CONFIGMAP,
     CRON_JOB,
     DEPLOYMENT,
+    DESTINATION_RULE,
     MUTATING_WEBHOOK,
     NAMESPACE,
     NETWORK_POLICY,
@@ -156,6 +157,16 @@ async def test_what_may_not_be_listed_is_told_and_the_rest_is_read(shop: Simulat
         "namespaces",
     }
     assert len(seen.units) == 1
+
+
+async def test_rules_of_other_namespaces_that_may_not_be_seen_leave_those_of_ours(shop: Simulation) -> None:
+    shop.apply(thing(DESTINATION_RULE, "web", {"host": "web", "trafficPolicy": {"tls": {"mode": "DISABLE"}}}))
+    shop.cluster.deny("list", DESTINATION_RULE, "")
+    results = {it.checker.id: it for it in await run(world_of(shop), "shop")}
+    assert results["PF15"].state == "error"
+    (finding,) = results["PF00"].findings
+    assert (finding.code, finding.level) == ("RO500", Level.WARNING)
+    assert "destinationrules of other namespaces cannot be seen" in finding.message
 
 
 async def test_a_kind_that_is_not_served_has_no_objects(shop: Simulation) -> None:

@@ -127,7 +127,7 @@ def _limits(unit: Unit, _mesh: Adopted, found: re.Match[str]) -> Finding:
     return Finding("RO518", Level.ERROR, text, where=str(unit), fix=fix)
 
 
-def _short(words: str, most: int = 200) -> str:
+def _short(words: str, most: int = 300) -> str:
     return words if len(words) <= most else f"{words[: most - 1]}…"
 
 

@@ -45,10 +45,10 @@ def reach(s: Surroundings) -> Iterator[Finding]:
     dns = _ends(s, "dns", DNS_SPACE, DNS_LABELS)
     for port in CONTROL_PORTS[s.adopted.driver]:
         cut = _cut_off(s, policies, control, Port(port))
-        what = f"the control plane in {s.adopted.namespace} on port {port}: their proxies are never ready"
+        what = f"the control plane in {s.adopted.namespace} on port {port}, so no pod with a proxy would ever be ready"
         yield from _no_way_out(s, cut, what, control, Port(port))
     cut = _cut_off(s, policies, dns, Port(53, "UDP"))
-    yield from _no_way_out(s, cut, "DNS: their proxies do not find the control plane", dns, Port(53, "UDP"))
+    yield from _no_way_out(s, cut, "DNS, so no proxy would find its control plane", dns, Port(53, "UDP"))
     yield from _scrape(s, policies)
 
 
@@ -58,7 +58,7 @@ def _cut_off(s: Surroundings, policies: Sequence[Json], ends: Sequence[End], por
 
 def _no_way_out(s: Surroundings, units: list[Unit], what: str, ends: Sequence[End], port: Port) -> Iterator[Finding]:
     if units:
-        text = f"{_to_blame(s, units, 'Egress')} of {s.name} let {_units(units)} not reach {what}"
+        text = f"{_units(units)} cannot reach {what} ({_to_blame(s, units, 'Egress')} of {s.name})"
         to = {
             "namespaceSelector": {"matchLabels": {_NAME: ends[0].namespace}},
             "podSelector": {"matchLabels": dict(_selector_of(ends[0]))},
@@ -73,8 +73,8 @@ def _scrape(s: Surroundings, policies: Sequence[Json]) -> Iterator[Finding]:
     deaf = [unit for unit in s.joining if not _scraped(policies, end_of(s, unit), scrapers, port)]
     if deaf:
         text = (
-            f"{_to_blame(s, deaf, 'Ingress')} of {s.name} let nobody scrape the proxies of {_units(deaf)} on port "
-            f"{port.number}: their metrics are missing, and gates have no data"
+            f"nobody may scrape the proxies of {_units(deaf)} on port {port.number} "
+            f"({_to_blame(s, deaf, 'Ingress')} of {s.name}): their metrics are missing, and gates have no data"
         )
         spaces = sorted({it.namespace for it in scrapers})
         peers = [{"namespaceSelector": {"matchLabels": {_NAME: space}}} for space in spaces]

@@ -10,7 +10,7 @@ from typing import Final
 from rollout.checks.adoption.installed import adopted, default_revision, revision_behind
 from rollout.checks.adoption.meshes import CONTROL_LABELS, Adopted
 from rollout.checks.adoption.policy import DNS_LABELS, DNS_SPACE
-from rollout.checks.adoption.surroundings import Look, Outside, Surroundings
+from rollout.checks.adoption.surroundings import Look, Outside, Place, Surroundings
 from rollout.checks.subject import unseen
 from rollout.errors import Forbidden, NotFound, Unsupported
 from rollout.observe.units import READS, units
@@ -20,12 +20,12 @@ from rollout.ports.cluster import Cluster
 from rollout.ports.world import World
 
 _PROMETHEUS: Final[Mapping[str, str]] = {"app.kubernetes.io/name": "prometheus"}
+_PODS: Final[tuple[Place, ...]] = ("mesh", "dns", "prometheus")
+"""Where pods of others are that proxies talk to, or are talked to by."""
 _BESIDES: Final = frozenset(
     {
         *(Look(kind) for kind in READS),
-        Look(POD, "mesh"),
-        Look(POD, "dns"),
-        Look(POD, "prometheus"),
+        *(Look(POD, place) for place in _PODS),
         Look(DEPLOYMENT, "mesh"),
         Look(MUTATING_WEBHOOK, "everywhere"),
         Look(NODE, "everywhere"),
@@ -54,16 +54,19 @@ async def read(
     space, blind = await _namespace(cluster, namespace)
     looks = sorted({*needs, *_BESIDES} - {Look(NAMESPACE)})
     answers = await asyncio.gather(*(_look(cluster, it, namespace, mesh) for it in looks))
-    objects = {look: found for look, (found, _) in zip(looks, answers, strict=True)}
+    objects = {look: found for look, (found, _) in zip(looks, answers, strict=True) if found is not None}
     why = {look: reason for look, (_, reason) in zip(looks, answers, strict=True) if reason}
-    spaces = {pod["metadata"]["namespace"] for it in ("mesh", "dns", "prometheus") for pod in objects[Look(POD, it)]}
+    narrowed = {look: reason for look, reason in why.items() if look in objects}
+    blind |= {look: reason for look, reason in why.items() if look not in objects}
+    spaces = {pod["metadata"]["namespace"] for it in _PODS for pod in objects.get(Look(POD, it), ())}
     return Surroundings(
         space,
-        units({kind: objects[Look(kind)] for kind in READS}),
+        units({kind: objects.get(Look(kind), ()) for kind in READS}),
         objects,
-        why | blind,
+        blind,
+        narrowed,
         {name: await _labels(cluster, name) for name in sorted(spaces)},
-        await _installed(cluster, mesh, objects, why) if mesh.driver == "istio" else mesh,
+        await _installed(cluster, mesh, objects) if mesh.driver == "istio" else mesh,
         outside,
     )
 
@@ -78,15 +81,18 @@ async def _namespace(cluster: Cluster, name: str) -> tuple[Json, dict[Look, str]
     return found, {}
 
 
-async def _look(cluster: Cluster, look: Look, namespace: str, mesh: Adopted) -> tuple[Sequence[Json], str]:
-    """What is there, and why not. A kind that is not served has no objects: that is an answer."""
+async def _look(cluster: Cluster, look: Look, namespace: str, mesh: Adopted) -> tuple[Sequence[Json] | None, str]:
+    """What is there, and why no more; None for nothing seen. A kind that is not served has no objects: an answer."""
     where, labels = _place(look, namespace, mesh)
     try:
         return await cluster.list(look.kind, where, labels), ""
     except Unsupported:
         return (), ""
     except Forbidden as error:
-        return (), unseen(error)
+        if look.place == "everywhere" and look.kind.namespaced:
+            at_home, _ = await _look(cluster, Look(look.kind), namespace, mesh)
+            return at_home, unseen(error)
+        return None, unseen(error)
 
 
 def _place(look: Look, namespace: str, mesh: Adopted) -> tuple[str, Mapping[str, str] | None]:
@@ -113,21 +119,19 @@ async def _labels(cluster: Cluster, namespace: str) -> Mapping[str, str]:
     return ((found or {}).get("metadata") or {}).get("labels") or {}
 
 
-async def _installed(
-    cluster: Cluster, mesh: Adopted, objects: Mapping[Look, Sequence[Json]], why: Mapping[Look, str]
-) -> Adopted:
-    configurations = objects[Look(MUTATING_WEBHOOK, "everywhere")]
+async def _installed(cluster: Cluster, mesh: Adopted, objects: Mapping[Look, Sequence[Json]]) -> Adopted:
+    configurations = objects.get(Look(MUTATING_WEBHOOK, "everywhere"), ())
+    control = objects.get(Look(DEPLOYMENT, "mesh"), ())
     mesh = replace(mesh, revision=mesh.revision or default_revision(configurations))
     revision = revision_behind(configurations, mesh.revision)
     suffix = f"-{revision}" if revision else ""
-    istiods = [it for it in objects[Look(DEPLOYMENT, "mesh")] if it["metadata"]["name"] == f"istiod{suffix}"]
-    nodes = Look(NODE, "everywhere")
+    istiods = [it for it in control if it["metadata"]["name"] == f"istiod{suffix}"]
     return adopted(
         mesh,
         await _config(cluster, mesh, f"istio-sidecar-injector{suffix}"),
         await _config(cluster, mesh, f"istio{suffix}"),
-        istiods or objects[Look(DEPLOYMENT, "mesh")],
-        None if nodes in why else objects[nodes],
+        istiods or control,
+        objects.get(Look(NODE, "everywhere")),
     )
 
 

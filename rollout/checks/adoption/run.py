@@ -35,16 +35,20 @@ _AT_ONCE: Final = 4
 
 
 def seen(s: Surroundings) -> Iterator[Finding]:
-    """PF00: all units of the namespace can be looked at."""
+    """PF00: all units of the namespace, and the rules of others for it, can be looked at."""
     for look, why in sorted(s.unseen.items()):
         if look.kind in READS and look.place == "here":
             text = f"{look} of {s.name} cannot be seen, so they are not checked: {why}"
             fix = f"kubectl auth can-i list {look.kind.plural} -n {s.name}"
             yield Finding("RO500", Level.WARNING, text, where=f"Namespace/{s.name}", fix=fix)
+    for look, why in sorted(s.narrowed.items()):
+        text = f"{look.kind.plural} of other namespaces cannot be seen, and some may concern {s.name}: {why}"
+        fix = f"kubectl auth can-i list {look.kind.plural}.{look.kind.group} -A"
+        yield Finding("RO500", Level.WARNING, text, where=f"Namespace/{s.name}", fix=fix)
 
 
 CHECKERS: Final = (
-    Checker("PF00", "workloads", "all workloads can be seen", seen),
+    Checker("PF00", "workloads", "all workloads can be seen, and the rules for them", seen),
     *protocols.CHECKERS,
     *pods.CHECKERS,
     *jobs.CHECKERS,

@@ -54,6 +54,8 @@ class Surroundings:
     objects: Mapping[Look, Sequence[Json]] = field(default_factory=lambda: _NONE)
     unseen: Mapping[Look, str] = field(default_factory=lambda: _NONE)
     """Why something could not be looked at."""
+    narrowed: Mapping[Look, str] = field(default_factory=lambda: _NONE)
+    """Why something was looked at in this namespace only."""
     namespaces: Mapping[str, Mapping[str, str]] = field(default_factory=lambda: _NONE)
     """Labels of the namespaces that we know."""
     adopted: Adopted = field(default_factory=Adopted)

@@ -86,7 +86,8 @@ def _replacing(unit: Unit) -> Iterator[Finding]:
         change = {"spec": {"strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0}}}}
         yield Finding("RO517", Level.ERROR, text, where=str(unit), fix=patch(_ref(unit), change))
     elif gone >= pods:
-        text = f"all {pods} pods of {called(unit)} may be gone at once while it restarts: enrolling is an outage"
+        which = "the only pod" if pods == 1 else f"all {pods} pods"
+        text = f"{which} of {called(unit)} may be gone at once while it restarts: enrolling is an outage"
         alone = {"spec": {"strategy": {"rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}}}}
         more = {"spec": {"replicas": pods + 1}}
         fix = patch(_ref(unit), alone if unit.kind == DEPLOYMENT else more)
