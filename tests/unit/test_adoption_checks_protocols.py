@@ -131,8 +131,12 @@ def test_pf02_server_first_protocols_are_left_alone(case: Case) -> None:
     proves(case, "RO502")
 
 
-def test_a_permissive_exception_does_not_help_a_server_that_speaks_first() -> None:
-    assert scene(DB, service(port(3306, 3306, name="mysql")), exception("PERMISSIVE")).found("RO502")
+def test_a_permissive_exception_does_not_help_a_server_that_speaks_first_and_is_changed_not_doubled() -> None:
+    known = scene(DB, service(port(3306, 3306, name="mysql")), exception("PERMISSIVE"))
+    (finding,) = known.found("RO502")
+    after = known.after(finding.fix)
+    assert not after.found("RO502")
+    assert not after.found("RO516")
 
 
 def peers(name: str, **spec: Any) -> dict[str, Any]:

@@ -116,7 +116,7 @@ def _present(s: Surroundings, unit: Unit) -> Iterator[Finding]:
             continue
         if mesh != s.adopted.driver:
             where = "the template" if name in own else "the pods"
-            text = f"the container {name} of {mesh} is in {where} of {called(unit)}: two proxies would redirect its traffic"
+            text = f"the container {name} of {mesh} is in {where} of {called(unit)}: two proxies would have its traffic"
             level = Level.WARNING if name == "envoy" else Level.ERROR
         else:
             text = (

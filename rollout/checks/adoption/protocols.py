@@ -75,12 +75,14 @@ def _waits(s: Surroundings, unit: Unit, port: ServicePort, protocol: str) -> Ite
 
 
 def _disabled(s: Surroundings, unit: Unit, port: int) -> str:
-    spec = {
-        "selector": {"matchLabels": dict(_matching(unit))},
-        "portLevelMtls": {str(port): {"mode": "DISABLE"}},
-    }
-    meta = {"name": f"{unit.name}-plaintext", "namespace": s.name}
+    """Switch mTLS off on a port, in what is there for this unit already if anything is: two would contradict."""
+    change = {"portLevelMtls": {str(port): {"mode": "DISABLE"}}}
     kind = PEER_AUTHENTICATION
+    for obj in s.of(kind):
+        if (selector := _selector(kind, obj)) and selects(selector, unit.labels):
+            return patch(ref_of(obj), {"spec": change})
+    meta = {"name": f"{unit.name}-plaintext", "namespace": s.name}
+    spec = {"selector": {"matchLabels": _matching(unit)}, **change}
     return apply({"apiVersion": kind.api_version, "kind": kind.name, "metadata": meta, "spec": spec})
 
 
