@@ -116,7 +116,8 @@ class Scene:
         objects[_key(space)] = space
         for obj in (obj for _, obj in self.elsewhere):
             objects[_key(obj)] = obj
-        for command in fix.split(" && "):
+        sure = fix.partition(": ")[2] if fix.startswith("if ") else fix
+        for command in sure.split(" && "):
             words = shlex.split(command)
             if words[:2] == ["kubectl", "patch"]:
                 _patch(objects, words[2:])

@@ -84,13 +84,15 @@ def _replacing(unit: Unit) -> Iterator[Finding]:
     if recreates(unit):
         text = f"{called(unit)} has the strategy Recreate: each restart, and enrolling is one, is an outage"
         change = {"spec": {"strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0}}}}
-        yield Finding("RO517", Level.ERROR, text, where=str(unit), fix=patch(_ref(unit), change))
+        fix = f"if two versions may run side by side: {patch(_ref(unit), change)}"
+        yield Finding("RO517", Level.ERROR, text, where=str(unit), fix=fix)
     elif gone >= pods:
         which = "the only pod" if pods == 1 else f"all {pods} pods"
         text = f"{which} of {called(unit)} may be gone at once while it restarts: enrolling is an outage"
         alone = {"spec": {"strategy": {"rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}}}}
         more = {"spec": {"replicas": pods + 1}}
-        fix = patch(_ref(unit), alone if unit.kind == DEPLOYMENT else more)
+        second = f"if it can have one pod more, else enrol it while nobody needs it: {patch(_ref(unit), more)}"
+        fix = patch(_ref(unit), alone) if unit.kind == DEPLOYMENT else second
         yield Finding("RO517", Level.ERROR, text, where=str(unit), fix=fix)
     elif pods < 2:
         text = f"{called(unit)} has one pod: when the new one is slow or its node fails, nobody answers"

@@ -55,7 +55,8 @@ def _finding(it: Finding) -> list[str]:
 
 def _fix(fix: str) -> list[str]:
     # a command that is broken into lines could not be pasted
-    return [f"    fix: {fix}"] if fix.startswith(_COMMANDS) else _indented(f"fix: {fix}") if fix else []
+    whole = fix.startswith(_COMMANDS) or ": kubectl patch " in fix
+    return [f"    fix: {fix}"] if whole else _indented(f"fix: {fix}") if fix else []
 
 
 def _indented(text: str) -> list[str]:
