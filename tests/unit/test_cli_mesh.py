@@ -12,6 +12,7 @@ from rollout.adapters.mesh.istio.traffic import Labels
 from rollout.plan.base import Json
 from rollout.plan.kinds import (
     CONFIGMAP,
+    CRON_JOB,
     DESTINATION_RULE,
     MUTATING_WEBHOOK,
     NAMESPACE,
@@ -103,6 +104,13 @@ def test_a_longer_window_is_asked_for_and_clears_the_doubt(meshed: Shell) -> Non
     traffic(meshed, "shop", journey()[1], 31 * DAY)
     assert standings(meshed, "--window", "31d")["db"] == "ready"
     assert standings(meshed)["db"] == "unproven"
+
+
+def test_a_suspended_cron_job_makes_no_window_too_short(meshed: Shell) -> None:
+    report = meshed.simulation.get(CRON_JOB, "report")
+    put(meshed, {**report, "spec": {**report["spec"], "suspend": True}})
+    assert standings(meshed)["db"] == "ready"
+    assert "CronJob/report (suspended)" in meshed.run("mesh", "report").stdout
 
 
 def test_without_prometheus_the_rest_is_told(meshed: Shell) -> None:
