@@ -89,11 +89,11 @@ def _change(
     holder = at(document, place[:-1])
     match draw(st.sampled_from(["replace", "remove", "add", "swap", "wrap", "repeat"])):
         case "replace":
-            holder[last] = draw(values)
+            holder[last] = _own(draw(values))
         case "remove":
             del holder[last]
         case "add" if isinstance(holder, dict):
-            holder[draw(st.text(max_size=8) | st.sampled_from([str(p[-1]) for p in others]))] = draw(values)
+            holder[draw(st.text(max_size=8) | st.sampled_from([str(p[-1]) for p in others]))] = _own(draw(values))
         case "swap":
             holder[last] = copy.deepcopy(at(sound, draw(st.sampled_from(others))))
         case "wrap":
@@ -102,6 +102,11 @@ def _change(
             holder.insert(last, copy.deepcopy(holder[last]))
         case _:
             holder[f"{last}2"] = copy.deepcopy(holder[last])
+
+
+def _own(value: Any) -> Any:
+    """A copy: samples are shared by all examples, and the next change may be inside this very one."""
+    return copy.deepcopy(value)
 
 
 def at(document: Any, path: Path) -> Any:
