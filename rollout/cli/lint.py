@@ -14,21 +14,16 @@ from rollout.cli.source import read_text
 from rollout.plan import lint as rules
 from rollout.plan.finding import Finding, Level
 from rollout.plan.gate import TemplateSpec
-from rollout.plan.located import Located
-from rollout.plan.parse import InvalidDocument, parse
+from rollout.plan.parse import contents
 from rollout.ports.router import Feature
 
 
 def lint(common: Common, files: Sequence[str], *, fail_on: Literal["warning", "error"]) -> int:
-    """All findings of all files, those that cannot be read included."""
-    documents: list[Located] = []
-    found: list[Finding] = []
-    for file in files:
-        try:
-            documents += parse(read_text(file), file)
-        except InvalidDocument as error:
-            found += error.findings
-    found += rules.lint(documents, known())
+    """All findings of all files, those that cannot be read included; the files are judged together."""
+    read = [contents(read_text(file), file) for file in files]
+    found: list[Finding] = [finding for one in read for finding in one.findings]
+    found += rules.lint([document for one in read for document in one.documents], known())
+    found += rules.lint_manifests([manifest for one in read for manifest in one.manifests])
     checked = f"{len(files)} file{'' if len(files) == 1 else 's'}"
     Printer(common).emit(lambda: {"findings": render.as_json(found)}, lambda: render.findings(found, checked))
     worst = {Level.ERROR, Level.WARNING} if fail_on == "warning" else {Level.ERROR}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from rollout.plan.finding import Finding, Level
 from rollout.plan.objects import Document
@@ -28,7 +28,8 @@ class Place:
     def position(self, path: str) -> str:
         """`file:line:column` of a field, or of the nearest thing around it that was written."""
         while path and path not in self.marks:
-            path = _LAST.sub("", path)
+            shorter = _LAST.sub("", path)
+            path = shorter if shorter != path else path[:-1]  # a key may hold dots and brackets of its own
         line, column = self.marks.get(path, (1, 1))
         return f"{self.source}:{line}:{column}"
 
@@ -60,6 +61,14 @@ class Located:
     def position(self, path: str) -> str:
         """`file:line:column` of a field, or of the nearest thing around it that was written."""
         return self.place.position(path)
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """A document of somebody else's API group: its values, as they are written, and its place."""
+
+    raw: Mapping[str, Any]
+    place: Place
 
 
 def live(document: Document) -> Located:

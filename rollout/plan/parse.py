@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from pydantic import ValidationError
@@ -11,10 +12,10 @@ from pydantic import ValidationError
 from rollout.errors import InvalidInput
 from rollout.plan.base import GROUP
 from rollout.plan.finding import Finding, Level
-from rollout.plan.located import Located, Place, spell_path
+from rollout.plan.located import Located, Manifest, Place, spell_path
 from rollout.plan.mistakes import Mistake, closest, mistakes, nulls
 from rollout.plan.objects import CanaryPlan, Document, MetricTemplate, PlanDecision
-from rollout.plan.positions import Source, read
+from rollout.plan.positions import Mark, Source, read
 
 _MODELS: Final[Mapping[str, type[CanaryPlan | MetricTemplate | PlanDecision]]] = {
     model.__name__: model for model in (CanaryPlan, MetricTemplate, PlanDecision)
@@ -31,27 +32,48 @@ class InvalidDocument(InvalidInput):
         self.where = findings[0].where
 
 
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """All that a text holds."""
+
+    documents: tuple[Located, ...]
+    """Those of ours that can be read."""
+    manifests: tuple[Manifest, ...]
+    """Those of other API groups."""
+    findings: tuple[Finding, ...]
+    """Every mistake of the text; there is one when it holds nothing at all."""
+
+
+def contents(text: str, source: str = "-") -> Contents:
+    """What is in a YAML or JSON text, and what is wrong with it."""
+    documents: list[Located] = []
+    manifests: list[Manifest] = []
+    findings: list[Finding] = []
+    for written in read(text):
+        if not written.problems and _foreign(written.value):
+            manifests.append(Manifest(written.value, _place(written.value, source, _marks(written))))
+            continue
+        try:
+            documents.append(_document(written, source))
+        except InvalidDocument as error:
+            findings += error.findings
+    if not documents and not manifests and not findings:
+        findings.append(_nothing(source))
+    return Contents(tuple(documents), tuple(manifests), tuple(findings))
+
+
 def parse(text: str, source: str = "-") -> list[Located]:
     """The documents of ours in a YAML or JSON text.  Documents of other API groups are left out.
 
     Raises:
         InvalidDocument: with every mistake of the text, or because there is no document of ours in it.
     """
-    found: list[Located] = []
-    findings: list[Finding] = []
-    for written in read(text):
-        if not written.problems and _foreign(written.value):
-            continue
-        try:
-            found.append(_document(written, source))
-        except InvalidDocument as error:
-            findings += error.findings
-    if findings:
-        raise InvalidDocument(findings)
-    if not found:
-        nothing = f"there is no {' or '.join(_MODELS)} in it"
-        raise InvalidDocument([Finding("RO110", Level.ERROR, nothing, where=f"{source}:1:1")])
-    return found
+    found = contents(text, source)
+    if found.findings:
+        raise InvalidDocument(found.findings)
+    if not found.documents:
+        raise InvalidDocument([_nothing(source)])
+    return list(found.documents)
 
 
 def from_object(raw: Mapping[str, Any]) -> Document:
@@ -71,9 +93,16 @@ def _foreign(value: Any) -> bool:
     return not str(value["apiVersion"]).startswith(f"{GROUP}/") and str(value["kind"]) not in _MODELS
 
 
+def _nothing(source: str) -> Finding:
+    return Finding("RO110", Level.ERROR, f"there is no {' or '.join(_MODELS)} in it", where=f"{source}:1:1")
+
+
+def _marks(written: Source) -> dict[str, Mark]:
+    return {spell_path(path): mark for path, mark in written.marks.items()}
+
+
 def _document(written: Source, source: str) -> Located:
-    marks = {spell_path(path): mark for path, mark in written.marks.items()}
-    place = _place(written.value if isinstance(written.value, dict) else {}, source, marks)
+    place = _place(written.value if isinstance(written.value, dict) else {}, source, _marks(written))
     if written.problems:
         raise InvalidDocument(_problems(place, source, written))
     scalars = {spell_path(path): scalar for path, scalar in written.scalars.items()}
@@ -94,7 +123,7 @@ def _problems(place: Place, source: str, written: Source) -> list[Finding]:
     ]
 
 
-def _place(raw: Mapping[str, Any], source: str, marks: Mapping[str, tuple[int, int]]) -> Place:
+def _place(raw: Mapping[str, Any], source: str, marks: Mapping[str, Mark]) -> Place:
     """The place of a document that may be wrong in every way."""
     meta = raw.get("metadata")
     meta = meta if isinstance(meta, dict) else {}

@@ -27,7 +27,9 @@ except SystemExit as end:
 """
 
 
-@pytest.mark.parametrize("words", [[], *([verb] for verb in VERBS), ["crds", "apply"], ["mesh", "report"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "words", [[], *([verb] for verb in VERBS), ["crds", "apply"], ["mesh", "report"]], ids=" ".join
+)
 def test_help_imports_nothing_heavy(words: list[str]) -> None:
     done = subprocess.run([sys.executable, "-c", PROBE, *words, "--help"], capture_output=True, text=True, check=True)
     seen = json.loads(done.stderr)

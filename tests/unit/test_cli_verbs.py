@@ -18,6 +18,7 @@ from rollout.controller.foreground import Foreground
 from rollout.controller.view import RunView
 from rollout.plan.kinds import CANARY_PLAN, CRD, DEPLOYMENT, METRIC_TEMPLATE, PLAN_DECISION, PLAN_RUN, VIRTUAL_SERVICE
 from rollout.plan.run import Phase
+from tests.kit.manifests import peers
 from tests.kit.shell import BAD, GOOD, Shell
 
 
@@ -322,6 +323,18 @@ def test_lint_can_fail_on_warnings(shell: Shell) -> None:
     assert {it["level"] for it in found} == {"warning"}
     assert shell.run("lint", path).exit_code == 0
     assert shell.run("lint", path, "--fail-on", "warning").exit_code == 4
+
+
+def test_lint_judges_manifests_of_several_files_together(shell: Shell) -> None:
+    files = {name: shell.folder / f"{name}.yaml" for name in ("permissive", "strict", "service")}
+    files["permissive"].write_text(peers("PERMISSIVE"), encoding="utf-8")
+    files["strict"].write_text(peers("STRICT"), encoding="utf-8")
+    files["service"].write_text("apiVersion: v1\nkind: Service\nmetadata: {name: web}\n", encoding="utf-8")
+    (alone,) = shell.json("lint", str(files["strict"]))["findings"]
+    assert (alone["code"], alone["where"]) == ("RO189", f"{files['strict']}:5:10")
+    together = shell.run("lint", *map(str, files.values()), shell.file())
+    assert together.exit_code == 0
+    assert "4 files: no findings" in together.stdout
 
 
 def test_plan_needs_no_cluster(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:

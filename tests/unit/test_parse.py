@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from rollout.errors import InvalidInput
 from rollout.plan.finding import Finding, Level
 from rollout.plan.objects import CanaryPlan, MetricTemplate, PlanDecision
-from rollout.plan.parse import InvalidDocument, from_object, parse
+from rollout.plan.parse import InvalidDocument, contents, from_object, parse
 
 HEAD = """\
 apiVersion: meshrollout.dev/v1alpha1
@@ -206,6 +206,20 @@ def test_a_text_without_a_document_of_ours_is_refused(text: str) -> None:
 )
 def test_a_wrong_head_is_refused(old: str, new: str, code: str) -> None:
     assert [finding.code for finding in mistakes(GOOD.replace(old, new, 1))] == [code]
+
+
+@pytest.mark.parametrize("key", ["a]", "[", "..", "a[0", "]]."])
+def test_a_place_is_found_around_any_key(key: str) -> None:
+    (located,) = parse(GOOD, "canary.yaml")
+    assert located.position(f"spec.{key}") == "canary.yaml:4:1"
+
+
+def test_contents_keep_manifests_of_others_with_their_places() -> None:
+    found = contents("apiVersion: v1\nkind: Service\nmetadata: {name: web}\n---\n" + GOOD, "all.yaml")
+    (service,), (plan,) = found.manifests, found.documents
+    assert (service.raw["kind"], service.place.position("metadata")) == ("Service", "all.yaml:3:1")
+    assert (plan.document.kind, found.findings) == ("CanaryPlan", ())
+    assert [finding.code for finding in contents("# nothing").findings] == ["RO110"]
 
 
 def test_a_live_object_is_read_with_all_that_the_server_adds() -> None:

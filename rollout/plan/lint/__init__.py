@@ -1,29 +1,30 @@
-"""Lint: numbered rules about plans that can be read but will not do what their author wants.
+"""Lint: numbered rules about files that can be read but will not do what their author wants.
 
 One module per group of rules; a rule is a small function from a plan to the places that break it.  Codes are stable:
 `RO10x` steps and weights, `RO11x` reading, `RO12x` timing, `RO13x` and `RO14x` gates and metrics, `RO15x` and `RO16x`
-the plan as a whole, `RO17x` decisions.
+the plan as a whole, `RO17x` decisions, `RO18x` and `RO19x` manifests of meshes (in `manifests`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from rollout.plan.base import Model
 from rollout.plan.canary import CanarySpec, Linear, Step, TrafficOnly
 from rollout.plan.finding import Finding, Level
 from rollout.plan.gate import Provider, Threshold
-from rollout.plan.lint import gates, timing, weights, whole
-from rollout.plan.lint.rule import Known, LintRule, Subject, registered
+from rollout.plan.lint import gates, manifests, timing, weights, whole
+from rollout.plan.lint.manifests import lint_manifests
+from rollout.plan.lint.rule import PLANS, Known, LintRule, Subject
 from rollout.plan.located import Located
 from rollout.plan.mistakes import READING
 from rollout.plan.objects import CanaryPlan, DecisionSpec, MetricTemplate
 
-__all__ = ["GROUPS", "Known", "LintRule", "lint", "rules"]
+__all__ = ["GROUPS", "Known", "LintRule", "lint", "lint_manifests", "rules"]
 
-GROUPS: Final = (weights, timing, gates, whole)
+GROUPS: Final = (weights, timing, gates, whole, *manifests.GROUPS)
 """The modules of rules."""
 _MODELS: Final[tuple[type[Model], ...]] = (
     CanarySpec,
@@ -37,11 +38,13 @@ _MODELS: Final[tuple[type[Model], ...]] = (
 """The models with rules of their own, which reading a file and the API server enforce."""
 
 
-def rules() -> tuple[LintRule, ...]:
+def rules() -> tuple[LintRule[Any], ...]:
     """All rules by code: those of reading, those of the models, and those of lint."""
-    reading = [LintRule(code, Level.ERROR, text) for code, text in READING.items()]
-    models = [LintRule(rule.code, Level.ERROR, rule.message) for model in _MODELS for rule in model.rules]
-    return tuple(sorted((*reading, *models, *registered()), key=lambda rule: rule.code))
+    reading: list[LintRule[Any]] = [LintRule(code, Level.ERROR, text) for code, text in READING.items()]
+    models: list[LintRule[Any]] = [
+        LintRule(rule.code, Level.ERROR, rule.message) for model in _MODELS for rule in model.rules
+    ]
+    return tuple(sorted((*reading, *models, *PLANS.rules(), *manifests.rules()), key=lambda rule: rule.code))
 
 
 def lint(documents: Sequence[Located], known: Known | None = None) -> tuple[Finding, ...]:
@@ -54,7 +57,9 @@ def lint(documents: Sequence[Located], known: Known | None = None) -> tuple[Find
         finding
         for located in documents
         if isinstance(located.document, CanaryPlan)
-        for finding in _findings(located, located.document, _with_templates(known, documents, located.document))
+        for finding in PLANS.findings(
+            Subject(located.document, _with_templates(known, documents, located.document)), located.place
+        )
     )
 
 
@@ -66,11 +71,3 @@ def _with_templates(known: Known, documents: Sequence[Located], plan: CanaryPlan
         and located.document.metadata.namespace == plan.metadata.namespace
     }
     return replace(known, templates={**(known.templates or {}), **here}) if here else known
-
-
-def _findings(located: Located, plan: CanaryPlan, known: Known) -> Iterator[Finding]:
-    subject = Subject(plan, known)
-    for rule in registered():
-        assert rule.check is not None, "registered rules have a check"
-        for hit in rule.check(subject):
-            yield located.place.finding(rule.code, rule.level, hit.path, hit.message, hit.fix or rule.fix)

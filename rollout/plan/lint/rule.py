@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 from rollout.plan.canary import CanarySpec
-from rollout.plan.finding import Level
+from rollout.plan.finding import Finding, Level
 from rollout.plan.gate import TemplateSpec
+from rollout.plan.located import Place
 from rollout.plan.objects import CanaryPlan
 from rollout.plan.steps import PlannedStep, planned_steps
 
@@ -58,35 +59,51 @@ class Hit:
     fix: str = ""
 
 
-Check = Callable[[Subject], Iterable[Hit]]
+S = TypeVar("S")
 
 
 @dataclass(frozen=True, slots=True)
-class LintRule:
-    """One numbered rule. `check` is None for rules that reading a file enforces already."""
+class LintRule(Generic[S]):
+    """One numbered rule about subjects of one sort. `check` is None for rules that reading a file enforces already."""
 
     code: str
     level: Level
     text: str
     """What it says, in one sentence, for the documentation."""
     fix: str = ""
-    check: Check | None = None
+    check: Callable[[S], Iterable[Hit]] | None = None
 
 
-_REGISTERED: Final[dict[str, LintRule]] = {}
+class Rulebook(Generic[S]):
+    """The rules about subjects of one sort: functions register themselves in it."""
+
+    def __init__(self) -> None:
+        self._rules: dict[str, LintRule[S]] = {}
+
+    def rule(
+        self, code: str, level: Level, text: str, fix: str = ""
+    ) -> Callable[[Callable[[S], Iterable[Hit]]], Callable[[S], Iterable[Hit]]]:
+        """Register a function as the rule with this code."""
+
+        def register(check: Callable[[S], Iterable[Hit]]) -> Callable[[S], Iterable[Hit]]:
+            assert code not in self._rules, f"{code} is taken"
+            self._rules[code] = LintRule(code, level, text, fix, check)
+            return check
+
+        return register
+
+    def rules(self) -> tuple[LintRule[S], ...]:
+        """All rules that were registered, by code."""
+        return tuple(self._rules[code] for code in sorted(self._rules))
+
+    def findings(self, subject: S, place: Place) -> Iterator[Finding]:
+        """What is wrong with a subject, by all rules."""
+        for rule in self.rules():
+            assert rule.check is not None, "registered rules have a check"
+            for hit in rule.check(subject):
+                yield place.finding(rule.code, rule.level, hit.path, hit.message, hit.fix or rule.fix)
 
 
-def rule(code: str, level: Level, text: str, fix: str = "") -> Callable[[Check], Check]:
-    """Register a function as the rule with this code."""
-
-    def register(check: Check) -> Check:
-        assert code not in _REGISTERED, f"{code} is taken"
-        _REGISTERED[code] = LintRule(code, level, text, fix, check)
-        return check
-
-    return register
-
-
-def registered() -> tuple[LintRule, ...]:
-    """All rules that were registered, by code."""
-    return tuple(_REGISTERED[code] for code in sorted(_REGISTERED))
+PLANS: Final = Rulebook[Subject]()
+"""The rules about plans."""
+rule = PLANS.rule
