@@ -188,7 +188,7 @@ def test_a_run_is_stored_whole_and_its_spec_never_changes(apiserver: ApiServer, 
     table = apiserver.kubectl("get", "prun", "-n", namespace, "web-crd-test")
     assert table.split()[:12] == ["NAME", "PLAN", "PHASE", "STEP", "WEIGHT", "OUTCOME", "AGE", *row]
 
-    swapped = {"settings": None, "more": {}}
+    swapped: Json = {"settings": None, "more": {}}
     programs: tuple[Json, ...] = ({"steps": []}, {"more": 1}, {"format": None}, swapped)
     for change in ({"attempt": 2}, *({"program": it} for it in programs)):
         patch = ("patch", "prun", "-n", namespace, "web-crd-test", "--type=merge", "-p", json.dumps({"spec": change}))
