@@ -12,7 +12,7 @@ from rollout.decide.reason import Reason
 from rollout.plan.base import Json
 from rollout.plan.kinds import DEPLOYMENT, DESTINATION_RULE, POD, VIRTUAL_SERVICE, Kind, Ref
 from rollout.plan.run import Phase
-from tests.kit.sim import VS, Sim, plan
+from tests.kit.sim import DR, VS, Sim, plan
 
 APPROVAL = plan(steps=[{"weight": 20}, {"approve": {"within": "10m"}}, {"weight": 50}])
 
@@ -166,3 +166,26 @@ async def test_a_start_that_the_checks_refuse_leaves_the_deployment_alone() -> N
         await start(sim, sim.engine())
     assert [f.code for f in refused.value.findings] == ["RO401"]
     assert sim.memory.get(DEPLOYMENT, "web") == before
+
+
+@pytest.mark.parametrize("own_route", [False, True])
+async def test_callers_who_do_not_see_the_owners_rule_lose_no_request(own_route: bool) -> None:
+    """Our subsets are exported as his rule is. Who sees the route and not them would be answered 503."""
+    sim = Sim()
+    sim.memory.apply({**DR, "spec": DR["spec"] | {"exportTo": ["."]}})
+    if own_route:
+        sim.memory.apply(VS)
+    sim.memory.traffic.add_client("web", "shop", 50.0, client_namespace="front")
+    sim.memory.run(5)
+    sim.before = sim.data_path()
+    sim.memory.traffic.fresh_ledger()
+    if own_route:
+        with pytest.raises(StartRefused) as refused:
+            await start(sim, sim.engine())
+        assert [f.code for f in refused.value.findings] == ["RO318"]
+        return
+    view = await sim.run(sim.engine())
+    assert view.state.phase is Phase.SUCCEEDED
+    assert sim.memory.traffic.ledger.dropped == 0
+    sim.may_leak = True  # the finding RO319 says so
+    assert sim.at_rest(promoted=True) == []

@@ -468,6 +468,33 @@ def test_callers_whom_no_route_reaches_get_one_of_ours(binding: str) -> None:
     assert routes(shop, WEB)[1][1]["weight"] == 10
 
 
+def test_a_route_of_ours_is_seen_where_the_owners_rule_is_and_follows_it() -> None:
+    """A caller who sees a route and not its subsets is answered 503."""
+    private = given.RULE.replace('exportTo: ["*"]', "exportTo: [shop, front]")
+    shop = world(given.SERVICE, private)
+    journal = steer(shop, 10)
+    assert [shop.objects[ref]["spec"]["exportTo"] for ref in (RULE, MADE)] == [["shop", "front"]] * 2
+    edited(shop, Ref(DESTINATION_RULE, "shop", "web"), exportTo=["."])
+    assert "should be seen where your own rule is" in ISTIO.view(CANARY, shop.read()).drift
+    for _ in range(2):
+        steer(shop, 10, journal)
+    assert [shop.objects[ref]["spec"]["exportTo"] for ref in (RULE, MADE)] == [["."]] * 2
+    assert ISTIO.view(CANARY, shop.read()).weight == 10
+    edited(shop, Ref(DESTINATION_RULE, "shop", "web"), exportTo=["*"])
+    steer(shop, 20, journal)
+    steer(shop, 20, journal)
+    assert ISTIO.view(CANARY, shop.read()).weight == 20
+    restore(shop, journal)
+    assert MADE not in shop.objects
+
+
+def test_a_route_at_home_is_enough_where_the_rule_is_private_too() -> None:
+    private = given.RULE.replace('exportTo: ["*"]', "exportTo: ['.']")
+    shop = world(given.SERVICE, private, given.TUTORIAL.replace("hosts: [web]", "hosts: [web]\n  exportTo: ['.']"))
+    steer(shop, 10)
+    assert MADE not in shop.objects
+
+
 def test_subsets_stay_while_the_run_lasts_though_the_owner_drops_their_route() -> None:
     shop = world(given.SERVICE, given.RULE, given.TUTORIAL)
     journal = steer(shop, 10)

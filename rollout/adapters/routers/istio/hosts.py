@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from rollout.plan.base import Json
@@ -64,10 +64,20 @@ def in_mesh(virtual_service: Json) -> bool:
     return "mesh" in gateways
 
 
-def seen_by_all(obj: Json) -> bool:
-    """Whether every namespace sees it."""
-    export = obj["spec"].get("exportTo") or ["*"]
-    return "*" in export
+def reach(export: Iterable[str], home: str) -> frozenset[str]:
+    """The namespaces that see an object of `home` with this `exportTo`; `*` alone for all."""
+    said = frozenset(export) or frozenset({"*"})
+    return frozenset({"*"}) if "*" in said else frozenset(home if name == "." else name for name in said - {"~"})
+
+
+def reach_of(obj: Json) -> frozenset[str]:
+    """The namespaces that see an object."""
+    return reach(obj["spec"].get("exportTo") or (), home_of(obj))
+
+
+def beyond(inner: frozenset[str], outer: frozenset[str]) -> frozenset[str]:
+    """Those that see the one and not the other; `*` for any that is not named."""
+    return frozenset() if "*" in outer else inner - outer
 
 
 def seen_only_at_home(obj: Json) -> bool:

@@ -1,12 +1,16 @@
-"""The VirtualService that we make for the run where the mesh has none for the Service."""
+"""The VirtualService that we make for the run where the mesh has none for the Service.
+
+It is seen where our DestinationRule is and nowhere else: a route to subsets that a caller cannot see is a 503.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Final, Literal
 
-from rollout.adapters.routers.istio.hosts import covers, home_of, in_mesh, seen_by_all
+from rollout.adapters.routers.istio.hosts import beyond, covers, home_of, in_mesh, reach, reach_of
 from rollout.adapters.routers.istio.routes import in_scope, owned, traffic_only
+from rollout.adapters.routers.istio.rule import export_of
 from rollout.adapters.routers.istio.shares import OwnSubsets, divide
 from rollout.plan.base import Json
 from rollout.plan.kinds import SERVICE, VIRTUAL_SERVICE, Ref
@@ -47,11 +51,16 @@ def ports_of(backends: Backends, objects: Objects) -> list[Json]:
     return list((service or {"spec": {}})["spec"].get("ports") or ())
 
 
-def answers(obj: Json, backends: Backends) -> bool:
-    """Whether it decides where sidecars in all namespaces send requests to the Service."""
+def seen_from(backends: Backends, objects: Objects) -> frozenset[str]:
+    """The namespaces that see our rule, and so may see a route of ours; `*` alone for all."""
+    return reach(export_of(backends, objects), backends.namespace)
+
+
+def answers(obj: Json, backends: Backends, callers: frozenset[str]) -> bool:
+    """Whether it decides where the sidecars of all these callers' namespaces send requests to the Service."""
     home = home_of(obj)
     hosts = obj["spec"].get("hosts") or ()
-    return in_mesh(obj) and seen_by_all(obj) and any(covers(host, home, backends) for host in hosts)
+    return in_mesh(obj) and not beyond(callers, reach_of(obj)) and any(covers(host, home, backends) for host in hosts)
 
 
 def is_missing(backends: Backends, objects: Objects) -> bool:
@@ -59,9 +68,10 @@ def is_missing(backends: Backends, objects: Objects) -> bool:
 
     A plan that names its VirtualServices, or shifts between the owner's backends, never gets one.
     """
-    if backends.virtual_services or traffic_only(backends):
+    if backends.virtual_services or traffic_only(backends) or find_made(backends, objects) is not None:
         return False
-    return not any(answers(obj, backends) for obj in in_scope(backends, objects))
+    callers = seen_from(backends, objects)
+    return not any(answers(obj, backends, callers) for obj in in_scope(backends, objects))
 
 
 def made_ref(backends: Backends) -> Ref:
@@ -78,6 +88,8 @@ def make_spec(backends: Backends, objects: Objects, candidate: int) -> Json:
     """Its spec: HTTP on every port that may speak it, TCP port by port; `candidate` in units of 0.01 %."""
     plain = [{"destination": {"host": backends.service}}]
     spec: Json = {"hosts": [backends.service]}
+    if export := export_of(backends, objects):
+        spec["exportTo"] = export
     ports = ports_of(backends, objects)
     kinds = {protocol(port) for port in ports}
     if not ports or kinds & {"http", "any"}:
@@ -93,6 +105,14 @@ def make_spec(backends: Backends, objects: Objects, candidate: int) -> Json:
         if protocol(port) in ("tcp", "any")
     ]
     return {**spec, "tcp": tcp} if tcp else spec
+
+
+def export_ops(backends: Backends, objects: Objects, made: Json) -> list[Json]:
+    """What brings the one that we made to where our rule is seen; nothing where it is so."""
+    wanted, path = export_of(backends, objects), "/spec/exportTo"
+    if (made["spec"].get("exportTo") or []) == wanted:
+        return []
+    return [{"op": "add", "path": path, "value": wanted} if wanted else {"op": "remove", "path": path}]
 
 
 def _divided(backends: Backends, entries: list[Json], candidate: int) -> list[Json]:

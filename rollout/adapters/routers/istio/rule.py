@@ -79,6 +79,15 @@ def owners_subsets(backends: Backends, objects: Objects) -> dict[str, Json]:
     return found
 
 
+def export_of(backends: Backends, objects: Objects) -> list[str]:
+    """The `exportTo` of our rule: only with that of the owner's rule do the two merge. Empty for all namespaces."""
+    rules = owners_rules(backends, objects)
+    export = rules[0] if rules else displaced_rule(backends, objects)
+    if export is None or home_of(export) != backends.namespace:
+        return []
+    return list(export["spec"].get("exportTo") or ())
+
+
 def tails_named(routings: Iterable[Routing]) -> set[str]:
     """The tails of the subsets that steering these routes needs."""
     return {
@@ -93,12 +102,10 @@ def wanted_spec(backends: Backends, objects: Objects, routings: Iterable[Routing
     present = (names.read(subset["name"]) for subset in (current or {"spec": {}})["spec"].get("subsets") or ())
     tails = {""} | tails_named(routings) | {name[1] for name in present if name}
     theirs = {names.tail(name): subset for name, subset in owners_subsets(backends, objects).items()}
-    rules = owners_rules(backends, objects)
     displaced = displaced_rule(backends, objects)
     spec: Json = {"host": backends.service}
-    export = rules[0] if rules else displaced
-    if export and home_of(export) == backends.namespace and export["spec"].get("exportTo"):
-        spec["exportTo"] = export["spec"]["exportTo"]
+    if export := export_of(backends, objects):
+        spec["exportTo"] = export
     if displaced and displaced["spec"].get("trafficPolicy"):
         spec["trafficPolicy"] = displaced["spec"]["trafficPolicy"]
     carried = (displaced or {"spec": {}})["spec"].get("subsets") or []

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from rollout.adapters.routers.istio.homing import unshift
-from rollout.adapters.routers.istio.made import is_missing, made_ref, make_spec
+from rollout.adapters.routers.istio.made import export_ops, find_made, is_missing, made_ref, make_spec
 from rollout.adapters.routers.istio.originals import entry_for, records, undo_of, written
 from rollout.adapters.routers.istio.routes import Routing, Spot, owned, routings, split_of, title, traffic_only
 from rollout.adapters.routers.istio.rule import find_rule, rule_ref, wanted_spec
@@ -55,6 +55,8 @@ def steer(
         change = _shift(backends, routing, split, candidate, what, journal)
         if change is not None:
             changes.append(change)
+    if not any(change.ref == made_ref(backends) for change in changes):
+        changes += _seen_again(backends, objects)
     return tuple(_with_weight_entry(changes, candidate, journal))
 
 
@@ -107,6 +109,16 @@ def _make(backends: Backends, objects: Objects, candidate: int, what: str, owner
         )
     told = f"{title(ref, backends)}: {what}"
     return Change("create", ref, told, _body(ref, spec, owner), entry=_entry("route", ref, told))
+
+
+def _seen_again(backends: Backends, objects: Objects) -> list[Change]:
+    """The one that we made follows our rule, which follows the owner's."""
+    made = find_made(backends, objects)
+    ops = export_ops(backends, objects, made) if made else []
+    if made is None or not ops:
+        return []
+    ref = made_ref(backends)
+    return [Change("patch", ref, f"{title(ref, backends)}: seen where the subsets are", ops, guard_of(made))]
 
 
 def _shift(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from rollout.adapters.routers.istio.made import find_made, is_missing, made_ref
+from rollout.adapters.routers.istio.made import export_ops, find_made, is_missing, made_ref
 from rollout.adapters.routers.istio.routes import Routing, Spot, names_ours, owned, routings, title, traffic_only
 from rollout.adapters.routers.istio.rule import find_rule, rule_ref, wanted_spec
 from rollout.adapters.routers.istio.shares import fraction
@@ -78,6 +78,9 @@ def _beside_routes(backends: Backends, objects: Objects, found: Sequence[Routing
     told: list[str] = []
     if is_missing(backends, objects):
         told.append(f"{title(made_ref(backends), backends)}: should exist, but callers in the mesh have no split route")
+    made = find_made(backends, objects)
+    if made is not None and export_ops(backends, objects, made):
+        told.append(f"{title(made_ref(backends), backends)}: should be seen where your own rule is, but is not")
     rule = find_rule(backends, objects)
     if rule is None or not owned(rule, backends):
         told.append(f"{title(rule_ref(backends), backends)}: should exist, but the subsets that routes name are gone")

@@ -19,6 +19,8 @@
 | RO315 | warning | Argo CD or Flux manages a VirtualService and may put the weights back |
 | RO316 | error | a route names a subset that no rule defines |
 | RO317 | warning, error | an owner's subset selects labels that the candidate may not, or does not, have |
+| RO318 | error | a route is seen where the rule for the host, and with it our subsets, is not |
+| RO319 | warning | the rule for the host is not seen by all: callers elsewhere go past the split |
 | RO320 | error | there is no such Service, or it has no pods of its own |
 | RO321 | error | the Service is headless: clients pick pods themselves |
 | RO322 | error | the Service's selector leaves out stable's or the candidate's pods |
@@ -30,7 +32,7 @@
 
 from __future__ import annotations
 
-from rollout.adapters.routers.istio.findings import routes, rules, service, sides
+from rollout.adapters.routers.istio.findings import routes, rules, service, sides, sight
 from rollout.adapters.routers.istio.routes import traffic_only
 from rollout.plan.finding import Finding
 from rollout.plan.program import Backends
@@ -44,5 +46,6 @@ def find(backends: Backends, objects: Objects) -> tuple[Finding, ...]:
         found += sides.find(backends, objects)
     else:
         found += rules.find(backends, objects)
+        found += sight.find(backends, objects)
         found += service.find(backends, objects)
     return tuple(sorted(found, key=lambda finding: (finding.code, finding.where)))

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from rollout.adapters.routers.istio.hosts import home_of, is_service, is_wildcard
-from rollout.adapters.routers.istio.made import answers
+from rollout.adapters.routers.istio.made import answers, seen_from
 from rollout.adapters.routers.istio.routes import Routing, in_scope, owned, ref, routings, title
 from rollout.adapters.routers.istio.shares import fraction
 from rollout.plan.base import Json
@@ -54,8 +54,14 @@ def _named(backends: Backends, objects: Objects, found: list[Routing]) -> Iterat
 
 def _answering(backends: Backends, objects: Objects, found: list[Routing]) -> Iterator[Finding]:
     """Who decides for callers in the mesh."""
-    all_ = [obj for obj in objects.get(VIRTUAL_SERVICE, ()) if answers(obj, backends) and not owned(obj, backends)]
-    exact = [obj for obj in all_ if any(is_service(h, home_of(obj), backends) for h in obj["spec"].get("hosts") or ())]
+    callers = seen_from(backends, objects)
+    exact = [
+        obj
+        for obj in objects.get(VIRTUAL_SERVICE, ())
+        if answers(obj, backends, callers)
+        and not owned(obj, backends)
+        and any(is_service(host, home_of(obj), backends) for host in obj["spec"].get("hosts") or ())
+    ]
     if len(exact) > 1:
         names = ", ".join(title(ref(VIRTUAL_SERVICE, obj), backends) for obj in exact)
         yield Finding(
