@@ -6,8 +6,12 @@ from collections.abc import Sequence
 from typing import Final
 
 from rollout.checks.subject import Checker, Subject
+from rollout.errors import Forbidden
+from rollout.observe.crowd import crowd, strangers
 from rollout.observe.observer import read_routes
+from rollout.plan.base import Json
 from rollout.plan.finding import Finding, Level
+from rollout.plan.kinds import POD, SERVICE
 
 
 async def installed(subject: Subject) -> Sequence[Finding]:
@@ -33,7 +37,26 @@ async def routes(subject: Subject) -> Sequence[Finding]:
     if subject.program is None:
         return []
     router, backends = subject.world.routers[subject.program.settings.router], subject.program.backends
-    return router.findings(backends, await read_routes(subject.world, router, backends))
+    objects = await read_routes(subject.world, router, backends)
+    others = await _others(subject, objects.get(SERVICE, ()))
+    known = crowd(subject.program, subject.deployment, subject.stable, others)
+    return router.findings(backends, objects, known)
+
+
+async def _others(subject: Subject, services: Sequence[Json]) -> list[Json]:
+    """Pods behind the Service that are not the target's; none where they may not be seen (RO204 says so)."""
+    if subject.program is None or subject.deployment is None:
+        return []
+    name = (subject.namespace, subject.program.backends.service)
+    mine = [it for it in services if (it["metadata"].get("namespace"), it["metadata"]["name"]) == name]
+    selector = mine[0]["spec"].get("selector") if mine else None
+    if not selector:
+        return []
+    try:
+        pods = await subject.world.cluster.list(POD, subject.namespace, selector)
+    except Forbidden:
+        return []
+    return strangers(pods, subject.replica_sets)
 
 
 CHECKERS: Final = (

@@ -73,9 +73,12 @@ def _ready(
 
 
 def gone(state: State, step: Step, candidate: CandidateView | None, now: float) -> Decision | None:
-    """A candidate that has traffic and no ready pod is a failure at once, whatever the step waits for."""
-    if state.weight <= 0 or (candidate is not None and candidate.ready > 0):
+    """A candidate that has traffic and no ready pod to take it is a failure at once, whatever the step waits for."""
+    if state.weight <= 0:
         return None
+    if candidate is not None and candidate.ready > 0:
+        text = f"the candidate's pods lost their traffic: {candidate.unreached}"
+        return failed(state, step, now, Reason.CANDIDATE_UNREACHED, text) if candidate.lost else None
     text = "the candidate lost its last ready pod while it had traffic"
     trouble = candidate.trouble if candidate is not None else None
     return failed(state, step, now, Reason.CANDIDATE_GONE, f"{text}: {trouble.message}" if trouble else text)
@@ -94,6 +97,10 @@ def route(run: RunSpec, state: State, weight: float, seen: Seen, now: float) -> 
             if ready < needed:
                 text = f"stable has {ready} of {needed} pods ready; promotion in full was ordered and goes on"
                 state = note(state, now, Reason.STABLE_BELOW_FLOOR, text, warning=True)
+        candidate = seen.candidate
+        if candidate is not None and candidate.unreached and weight > state.weight:
+            text = f"requests would not find the candidate's pods: {candidate.unreached}"
+            return block(state, now, Reason.CANDIDATE_UNREACHED, f"{text}; the weight stays at {state.weight:g} %")
         state = replace(unblock(state, now), weight=weight, settled=now + run.program.settings.settle)
         state = note(state, now, Reason.WEIGHT_SET, f"{weight:g} % of the requests to the candidate")
         return Decision(state, (Steer(weight),))

@@ -54,6 +54,8 @@ class Reason(StrEnum):
     """The candidate did not become ready in its time."""
     CANDIDATE_GONE = "CandidateGone"
     """The candidate had traffic and lost its last ready pod."""
+    CANDIDATE_UNREACHED = "CandidateUnreached"
+    """The Service, or the subset that a route names, does not select the candidate's pods: their share would fail."""
     STABLE_BELOW_FLOOR = "StableBelowFloor"
     """Stable has fewer ready pods than when the run began; no weight goes up until it has them again."""
     STABLE_DOWN = "StableDown"

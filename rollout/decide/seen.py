@@ -88,6 +88,10 @@ class CandidateView:
     ours: bool = True
     """It carries this run's UID."""
     trouble: Trouble | None = None
+    unreached: str = ""
+    """Why requests do not find all of its pods, by their labels."""
+    lost: bool = False
+    """They find none of them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,13 +7,15 @@ by the versions that were seen.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from rollout.decide.gates import due
 from rollout.decide.seen import CandidateView, Order, Route, Sample, Seen, Workload
 from rollout.errors import Forbidden, Unsupported
 from rollout.observe import candidate as candidates
 from rollout.observe import orders, workload
+from rollout.observe.crowd import crowd, labels_of
+from rollout.observe.templates import HASH_LABEL
 from rollout.plan.base import RUN_LABEL, Json
 from rollout.plan.finding import Finding
 from rollout.plan.kinds import CANARY_PLAN, DEPLOYMENT, PLAN_DECISION, POD, REPLICASET, Ref
@@ -49,7 +51,7 @@ async def observe(world: World, run: Ref, uid: str, spec: RunSpec, state: State,
         raise Unsupported(f"no router is named {name}", hint="install the package that brings it")
     routes = await read_routes(world, router, spec.program.backends)
     deployment, sets, target = await read_target(world, namespace, spec.program.workload)
-    candidate, view = await _read_candidate(world, run, uid, spec)
+    candidate, view = await _read_candidate(world, run, uid, spec, router, routes)
     view_of_routes = router.view(spec.program.backends, routes)
     seen = Seen(
         plan_exists=plan is not None
@@ -60,13 +62,16 @@ async def observe(world: World, run: Ref, uid: str, spec: RunSpec, state: State,
         candidate=view,
         samples=await _samples(world, namespace, spec, state, now),
         orders=_fresh(orders.parse(decisions, spec.plan, run.name, uid), state),
-        findings=_findings(router, spec, routes, state),
+        findings=() if state.floor else _findings(router, spec, routes, deployment, sets),
     )
     return Observation(seen, routes, deployment, sets, candidate)
 
 
-def _findings(router: Router, spec: RunSpec, routes: Objects, state: State) -> tuple[Finding, ...]:
-    return router.findings(spec.program.backends, routes) if not state.floor else ()
+def _findings(
+    router: Router, spec: RunSpec, routes: Objects, deployment: Json | None, sets: Sequence[Json]
+) -> tuple[Finding, ...]:
+    stable = next((rs for rs in sets if labels_of(rs).get(HASH_LABEL) == spec.revision.stable_hash), None)
+    return router.findings(spec.program.backends, routes, crowd(spec.program, deployment, stable))
 
 
 def _fresh(found: tuple[Order, ...], state: State) -> tuple[Order, ...]:
@@ -106,14 +111,19 @@ async def read_target(world: World, namespace: str, name: str) -> tuple[Json | N
     return deployment, sets, workload.parse(deployment, sets)
 
 
-async def _read_candidate(world: World, run: Ref, uid: str, spec: RunSpec) -> tuple[Json | None, CandidateView | None]:
+async def _read_candidate(
+    world: World, run: Ref, uid: str, spec: RunSpec, router: Router, routes: Objects
+) -> tuple[Json | None, CandidateView | None]:
     if not spec.program.workload:
         return None, None
     found = await world.cluster.get(Ref(DEPLOYMENT, run.namespace, spec.program.backends.candidate.workload))
     if found is None:
         return None, None
     pods = await world.cluster.list(POD, run.namespace, {RUN_LABEL: run.name})
-    return found, candidates.parse(found, pods, uid)
+    view = candidates.parse(found, pods, uid)
+    there = [labels_of(pod) for pod in pods if "deletionTimestamp" not in pod["metadata"]]
+    why = router.unreached(spec.program.backends, routes, there)
+    return found, replace(view, unreached=next(filter(None, why), ""), lost=bool(why) and all(why))
 
 
 async def _samples(world: World, namespace: str, spec: RunSpec, state: State, now: float) -> Mapping[str, Sample]:

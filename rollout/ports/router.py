@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 from rollout.plan.base import Json
 from rollout.plan.finding import Finding
@@ -52,6 +52,21 @@ Objects = Mapping[Kind, Sequence[Json]]
 """What was read, by kind."""
 
 
+Labels = Mapping[str, str]
+"""Of one pod."""
+
+
+@dataclass(frozen=True, slots=True)
+class Crowd:
+    """The pods that requests to the Service can find, by their labels; None where they are not known."""
+
+    stable: Labels | None = None
+    candidate: Labels | None = None
+    """As they will be."""
+    others: tuple[tuple[str, Labels], ...] = ()
+    """Name and labels of pods that take requests and are neither stable's nor of a run."""
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """One write. `entry` is its journal line, or None when an earlier line already covers it."""
@@ -84,6 +99,10 @@ class RouteView:
     drift: str = ""
     leftovers: tuple[Ref, ...] = ()
     """Objects of this run that still exist (subset objects, routes we made)."""
+
+
+NOBODY: Final = Crowd()
+"""When no pods are known."""
 
 
 class Router(Protocol):
@@ -124,6 +143,10 @@ class Router(Protocol):
         """Deletes of what we created and no route names any more."""
         ...
 
-    def findings(self, backends: Backends, objects: Objects) -> tuple[Finding, ...]:
+    def findings(self, backends: Backends, objects: Objects, crowd: Crowd = NOBODY) -> tuple[Finding, ...]:
         """What would hide or break our routes, found before anything is written."""
+        ...
+
+    def unreached(self, backends: Backends, objects: Objects, pods: Sequence[Labels]) -> Sequence[str]:
+        """For each pod of the candidate, why requests would not find it; empty where they would."""
         ...

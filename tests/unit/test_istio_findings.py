@@ -11,6 +11,7 @@ from rollout.adapters.routers.istio import Istio
 from rollout.adapters.routers.istio import findings as module
 from rollout.plan.finding import Finding, Level
 from rollout.plan.program import Backends, Side
+from rollout.ports.router import Crowd, Labels
 from tests.conformance import istio_manifests as given
 from tests.conformance.router_suite import OWNER, World, play
 
@@ -220,7 +221,7 @@ def test_each_finding_says_where_and_what_to_do(texts: tuple[str, ...]) -> None:
 
 def test_every_code_is_documented_and_has_a_case() -> None:
     documented = {word for word in (module.__doc__ or "").split() if word.startswith("RO3")}
-    elsewhere = {"RO312", "RO330", "RO331"}
+    elsewhere = {"RO312", "RO325", "RO330", "RO331"}
     assert documented == {case[0] for case in CASES.values()} | elsewhere
 
 
@@ -238,6 +239,60 @@ def test_every_code_is_documented_and_has_a_case() -> None:
 )
 def test_a_shop_in_good_order_has_no_findings(texts: tuple[str, ...]) -> None:
     assert find(*texts) == ()
+
+
+V1, V2 = {"app": "web", "version": "v1"}, {"app": "web", "version": "v2"}
+BY_VERSION = ROUTE.replace("host: web}", "host: web, subset: v1}")
+
+
+def crowded(crowd: Crowd, *texts: str) -> list[tuple[str, Level]]:
+    found = Istio().findings(CANARY, World(given.objects(*texts)).read(), crowd)
+    return [(finding.code, finding.level) for finding in found]
+
+
+@pytest.mark.parametrize(
+    ("stable", "candidate", "codes"),
+    [(V1, V1, []), (V1, V2, ["RO317"]), (V2, V2, ["RO317"] * 2), (V1, {"app": "web"}, ["RO317"])],
+    ids=["both kept", "another value", "not even stable", "label lost"],
+)
+def test_pods_must_be_in_the_subset_that_a_route_names(stable: Labels, candidate: Labels, codes: list[str]) -> None:
+    found = crowded(Crowd(stable, candidate), given.SERVICE, given.RULE, BY_VERSION)
+    assert found == [(code, Level.ERROR) for code in codes]
+
+
+def test_a_subset_without_a_share_needs_no_pods() -> None:
+    none = BY_VERSION + "      weight: 100\n    - {destination: {host: web, subset: v2}, weight: 0}\n"
+    assert crowded(Crowd(V1, V1), given.SERVICE, given.RULE, none) == []
+
+
+@pytest.mark.parametrize(("candidate", "codes"), [(V1, []), (V2, ["RO322"]), ({"version": "v1"}, ["RO322"])])
+def test_the_service_must_select_the_new_pods(candidate: Labels, codes: list[str]) -> None:
+    service = given.SERVICE.replace("{app: web}", "{app: web, version: v1}")
+    assert crowded(Crowd(V1, candidate), service, ROUTE) == [(code, Level.ERROR) for code in codes]
+
+
+@pytest.mark.parametrize(
+    ("route", "codes"), [(ROUTE, ["RO325"]), ("", ["RO325"]), (BY_VERSION, [])], ids=["a route", "no route", "a subset"]
+)
+def test_pods_of_others_must_not_lose_their_requests(route: str, codes: list[str]) -> None:
+    """But where the route names a subset that leaves them out, they have none to lose."""
+    others = tuple((f"reviews-v2-{number}", V2) for number in range(5))
+    texts = [text for text in (given.SERVICE, given.RULE, route) if text]
+    assert crowded(Crowd(V1, V1, others), *texts) == [(code, Level.ERROR) for code in codes]
+    named = Istio().findings(CANARY, World(given.objects(given.SERVICE)).read(), Crowd(V1, V1, others))
+    assert "5 pod(s)" in named[0].message
+    assert "and 2 more" in named[0].message
+
+
+def test_pods_that_requests_do_not_find_are_told_with_the_label() -> None:
+    objects = World(given.objects(given.SERVICE, given.RULE, BY_VERSION)).read()
+    told = Istio().unreached(CANARY, objects, [V1, V2, {"version": "v1"}])
+    assert told == [
+        "",
+        "subset v1 selects version=v1, and its pods have version=v2",
+        "Service/web selects app=web, and its pods have no app",
+    ]
+    assert Istio().unreached(SUBSETS, objects, [V2]) == [""]
 
 
 def test_the_runs_own_objects_are_no_findings() -> None:

@@ -8,6 +8,7 @@
 | the names of our subsets | `subsets` |
 | our DestinationRule; the VirtualService we make | `rule`, `made` |
 | what the routes say | `view` |
+| which pods requests find | `selected` |
 | what is written, on the way out and home | `steering`, `homing` |
 | what the owner had written | `originals` |
 | what would go wrong | `findings` |
@@ -19,7 +20,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from rollout.adapters.routers.istio import findings, homing, steering, view
+from rollout.adapters.routers.istio import findings, homing, selected, steering, view
 from rollout.adapters.routers.istio.hosts import canonical, concerned
 from rollout.adapters.routers.istio.made import made_ref
 from rollout.adapters.routers.istio.routes import sound
@@ -28,7 +29,7 @@ from rollout.plan.finding import Finding
 from rollout.plan.kinds import DESTINATION_RULE, SERVICE, SIDECAR, VIRTUAL_SERVICE, Kind
 from rollout.plan.program import Backends
 from rollout.plan.run import Entry
-from rollout.ports.router import Change, Concerns, Feature, Objects, Read, RouteView
+from rollout.ports.router import NOBODY, Change, Concerns, Crowd, Feature, Labels, Objects, Read, RouteView
 
 
 class Istio:
@@ -71,9 +72,13 @@ class Istio:
         """Deletes of our rule and of a VirtualService that we made."""
         return homing.sweep(backends, sound(objects))
 
-    def findings(self, backends: Backends, objects: Objects) -> tuple[Finding, ...]:
+    def findings(self, backends: Backends, objects: Objects, crowd: Crowd = NOBODY) -> tuple[Finding, ...]:
         """What would hide or break our routes."""
-        return findings.find(backends, sound(objects))
+        return findings.find(backends, sound(objects), crowd)
+
+    def unreached(self, backends: Backends, objects: Objects, pods: Sequence[Labels]) -> Sequence[str]:
+        """For each pod of the candidate, why requests would not find it."""
+        return selected.unreached(backends, sound(objects), pods)
 
 
 def _hosts(backends: Backends) -> Iterator[str]:

@@ -18,7 +18,7 @@
 | RO314 | warning | requests are mirrored to the Service, past the split |
 | RO315 | warning | Argo CD or Flux manages a VirtualService and may put the weights back |
 | RO316 | error | a route names a subset that no rule defines |
-| RO317 | warning, error | an owner's subset selects labels that the candidate may not, or does not, have |
+| RO317 | warning, error | an owner's subset selects labels that stable or the candidate may not, or does not, have |
 | RO318 | error | a route is seen where the rule for the host, and with it our subsets, is not |
 | RO319 | warning | the rule for the host is not seen by all: callers elsewhere go past the split |
 | RO320 | error | there is no such Service, or it has no pods of its own |
@@ -26,26 +26,28 @@
 | RO322 | error | the Service's selector leaves out stable's or the candidate's pods |
 | RO323 | warning, error | a TLS or TCP port has no route that could be split (error: no port has one) |
 | RO324 | warning | a Sidecar hides the Service from pods of its namespace |
+| RO325 | error | pods of others get requests today, and would get none while requests are pinned |
 | RO330 | error | traffic-only: a side names a subset or host that is not defined |
 | RO331 | error | traffic-only: the candidate gets traffic already |
 """
 
 from __future__ import annotations
 
-from rollout.adapters.routers.istio.findings import routes, rules, service, sides, sight
+from rollout.adapters.routers.istio.findings import pods, routes, rules, service, sides, sight
 from rollout.adapters.routers.istio.routes import traffic_only
 from rollout.plan.finding import Finding
 from rollout.plan.program import Backends
-from rollout.ports.router import Objects
+from rollout.ports.router import NOBODY, Crowd, Objects
 
 
-def find(backends: Backends, objects: Objects) -> tuple[Finding, ...]:
+def find(backends: Backends, objects: Objects, crowd: Crowd = NOBODY) -> tuple[Finding, ...]:
     """All findings, by code."""
     found = list(routes.find(backends, objects))
     if traffic_only(backends):
         found += sides.find(backends, objects)
     else:
         found += rules.find(backends, objects)
+        found += pods.find(backends, objects, crowd)
         found += sight.find(backends, objects)
         found += service.find(backends, objects)
     return tuple(sorted(found, key=lambda finding: (finding.code, finding.where)))

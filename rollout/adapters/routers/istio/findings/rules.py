@@ -166,21 +166,3 @@ def _subsets(backends: Backends, objects: Objects) -> Iterator[Finding]:
                 f"subset {tail}",
                 "define the subset, or take it out of the route",
             )
-        elif subset.get("labels"):
-            yield from _selected(backends, subset)
-
-
-def _selected(backends: Backends, subset: Json) -> Iterator[Finding]:
-    labels = subset["labels"]
-    known = backends.candidate.labels
-    against = {key for key, value in labels.items() if key in known and known[key] != value}
-    if against or set(labels.items()) - set(known.items()):
-        spelled = ", ".join(f"{key}={value}" for key, value in sorted(labels.items()))
-        yield Finding(
-            "RO317",
-            Level.ERROR if against else Level.WARNING,
-            f"routes name subset {subset['name']} ({spelled}): candidate pods without these labels get no traffic, and "
-            "their share is answered 503",
-            f"subset {subset['name']}",
-            f"keep {spelled} in the pod template of the new version",
-        )

@@ -22,13 +22,13 @@ def find(backends: Backends, objects: Objects) -> Iterator[Finding]:
         fix = "create it, or correct `service` in the plan"
         yield Finding("RO320", Level.ERROR, f"{where} does not exist: there is no traffic to split", where, fix)
     else:
-        yield from _pods(service, backends, where)
+        yield from _kind(service, where)
         yield from _unsplit(backends, objects, where)
     for sidecar in objects.get(SIDECAR, ()):
         yield from _hidden(sidecar, backends)
 
 
-def _pods(service: Json, backends: Backends, where: str) -> Iterator[Finding]:
+def _kind(service: Json, where: str) -> Iterator[Finding]:
     spec = service["spec"]
     selector = spec.get("selector") or {}
     if spec.get("type") == "ExternalName" or not selector:
@@ -47,17 +47,6 @@ def _pods(service: Json, backends: Backends, where: str) -> Iterator[Finding]:
             f"{where} spec.clusterIP",
             "route through a Service with a cluster IP",
         )
-    for word, side in (("stable", backends.stable), ("candidate", backends.candidate)):
-        for key, value in sorted(selector.items()):
-            if key in side.labels and side.labels[key] != value:
-                yield Finding(
-                    "RO322",
-                    Level.ERROR,
-                    f"{where} selects {key}={value}, but {word} pods have {side.labels[key]}: "
-                    "their subset would be empty, and their share answered 503",
-                    f"{where} spec.selector",
-                    f"take {key} out of the selector",
-                )
 
 
 def _unsplit(backends: Backends, objects: Objects, where: str) -> Iterator[Finding]:
