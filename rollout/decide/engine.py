@@ -28,7 +28,7 @@ from rollout.decide.turn import NEVER, Decision, block, go_home, happen, note, s
 from rollout.decide.unwind import unwind
 from rollout.decide.watch import watch
 from rollout.plan.program import Approve, Conclude, Instruction, Prepare, Release, Route, Step
-from rollout.plan.run import Phase, RunSpec, State
+from rollout.plan.run import GateState, Phase, RunSpec, State
 
 
 def decide(run: RunSpec, state: State, seen: Seen, now: float) -> Decision:
@@ -80,11 +80,18 @@ def _begin(run: RunSpec, state: State, seen: Seen, now: float) -> Decision:
             text += "; promotion in full was ordered and goes on"
             state = note(state, now, Reason.STABLE_NOT_READY, text, warning=True)
         floor = max(1, ready)
-    state = replace(state, floor=floor, since=now, waited=0.0)
+    state = replace(state, floor=floor, since=now, waited=0.0, gates=_beginnings(run))
     text = "the run begins"
     if state.phase is Phase.PENDING:
         return Decision(happen(state, Event.STARTED, now, Reason.STARTED, text))
     return Decision(note(unblock(state, now), now, Reason.STARTED, text))
+
+
+def _beginnings(run: RunSpec) -> dict[str, GateState]:
+    """Of a traffic-only plan the backends have a past, which is no evidence: the first look says where it ends."""
+    if run.program.workload:
+        return {}
+    return {gate.name: GateState(anew=True) for step in run.program.steps for gate in step.gates}
 
 
 def _tries(run: RunSpec) -> bool:

@@ -54,13 +54,14 @@ def look(gate: Gate, before: GateState, sample: Sample, now: float, *, judged: b
 def _count(gate: CountGate, before: GateState, sample: Sample, now: float, *, judged: bool) -> GateState:
     """Add the deltas of the raw counters; judge once there are enough requests.
 
-    A pod that was not seen before was born in this run and counts from zero; one whose counters fell, or whose bad
+    A pod that was not seen before was born in this run and counts from zero (not so where pods are counted together,
+    by no name: others may have been counted before); one whose counters fell, or whose bad
     requests grew by more than all of them did, has restarted and counts from zero as well (research: new series,
     counter reset).
     """
     total, bad = before.total, before.bad
     for pod, (requests, failed) in sample.pods.items():
-        seen_requests, seen_bad = before.cursor.get(pod, (0.0, 0.0))
+        seen_requests, seen_bad = before.cursor.get(pod, (0.0, 0.0) if pod else (requests, failed))
         more, worse = requests - seen_requests, failed - seen_bad
         reset = not 0 <= worse <= more
         total += requests if reset else more

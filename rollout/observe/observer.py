@@ -51,7 +51,7 @@ async def observe(world: World, run: Ref, uid: str, spec: RunSpec, state: State,
         raise Unsupported(f"no router is named {name}", hint="install the package that brings it")
     routes = await read_routes(world, router, spec.program.backends)
     deployment, sets, target = await read_target(world, namespace, spec.program.workload)
-    candidate, view = await _read_candidate(world, run, uid, spec, router, routes)
+    candidate, view, pods = await _read_candidate(world, run, uid, spec, router, routes)
     view_of_routes = router.view(spec.program.backends, routes)
     seen = Seen(
         plan_exists=plan is not None
@@ -60,7 +60,7 @@ async def observe(world: World, run: Ref, uid: str, spec: RunSpec, state: State,
         route=Route(view_of_routes.where, view_of_routes.weight, view_of_routes.drift, bool(view_of_routes.leftovers)),
         workload=target,
         candidate=view,
-        samples=await _samples(world, namespace, spec, state, now),
+        samples=await _samples(world, namespace, spec, state, now, pods),
         orders=_fresh(orders.parse(decisions, spec.plan, run.name, uid), state),
         findings=() if state.floor else _findings(router, spec, routes, deployment, sets),
     )
@@ -113,20 +113,24 @@ async def read_target(world: World, namespace: str, name: str) -> tuple[Json | N
 
 async def _read_candidate(
     world: World, run: Ref, uid: str, spec: RunSpec, router: Router, routes: Objects
-) -> tuple[Json | None, CandidateView | None]:
+) -> tuple[Json | None, CandidateView | None, frozenset[str]]:
+    """The candidate, and the names of its pods."""
     if not spec.program.workload:
-        return None, None
+        return None, None, frozenset()
     found = await world.cluster.get(Ref(DEPLOYMENT, run.namespace, spec.program.backends.candidate.workload))
     if found is None:
-        return None, None
+        return None, None, frozenset()
     pods = await world.cluster.list(POD, run.namespace, {RUN_LABEL: run.name})
     view = candidates.parse(found, pods, uid)
     there = [labels_of(pod) for pod in pods if "deletionTimestamp" not in pod["metadata"]]
     why = router.unreached(spec.program.backends, routes, there)
-    return found, replace(view, unreached=next(filter(None, why), ""), lost=bool(why) and all(why))
+    view = replace(view, unreached=next(filter(None, why), ""), lost=bool(why) and all(why))
+    return found, view, frozenset(pod["metadata"]["name"] for pod in pods)
 
 
-async def _samples(world: World, namespace: str, spec: RunSpec, state: State, now: float) -> Mapping[str, Sample]:
+async def _samples(
+    world: World, namespace: str, spec: RunSpec, state: State, now: float, pods: frozenset[str]
+) -> Mapping[str, Sample]:
     """Ask for the gates that are due, all in one call."""
     if state.phase.ended or state.step >= len(spec.program.steps):
         return {}
@@ -134,7 +138,21 @@ async def _samples(world: World, namespace: str, spec: RunSpec, state: State, no
     if not asks:
         return {}
     answers = await world.metrics.ask(list(asks.values()))
-    return {name: _sample(answers[ask]) for name, ask in asks.items()}
+    return {name: _of_this_run(spec, _sample(answers[ask]), pods) for name, ask in asks.items()}
+
+
+def _of_this_run(spec: RunSpec, sample: Sample, pods: frozenset[str]) -> Sample:
+    """The sample without counters of dead pods: an earlier run's candidate had the same name, and series linger.
+
+    Counters that are not told apart by the names of pods stay.
+    """
+    stem = f"{spec.program.backends.candidate.workload}-"
+    if not spec.program.workload or not sample.pods:
+        return sample
+    mine = {name: counts for name, counts in sample.pods.items() if name in pods or not name.startswith(stem)}
+    if mine:
+        return replace(sample, pods=mine)
+    return replace(sample, status="no-data", pods={}, detail="there are series of an earlier run's pods only")
 
 
 def ask_for(gate: Gate, spec: RunSpec, namespace: str) -> Ask:

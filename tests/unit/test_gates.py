@@ -123,3 +123,10 @@ def test_counts_never_exceed_what_the_counters_say(increments: list[tuple[int, i
         state = look(SUCCESS, state, counts(total, bad), float(i), judged=True)
         assert 0 <= state.bad <= state.total
     assert state.requests == total
+
+
+def test_counters_of_pods_without_names_begin_where_they_are_first_seen() -> None:
+    """Counted together they hold what other pods answered before this run."""
+    state = feed(counts(100, 50, pod=""), counts(200, 50, pod=""))
+    assert [x.verdict for x in state.looks] == ["pass"]
+    assert state.requests == 100

@@ -56,9 +56,12 @@ async def test_a_workload_without_requests_has_no_data(world: World) -> None:
     assert (await ask(world, CountAsk("success", "shop", "nobody"))).status == "no-data"
 
 
-async def test_a_pod_that_is_gone_takes_its_series_with_it(world: World) -> None:
+async def test_a_pod_that_is_gone_takes_its_series_with_it_after_a_while(world: World) -> None:
     gone = world.ready_pods()[0]
     world.kill_pod(gone)
+    world.run(world.metrics.linger)
+    assert gone in (await ask(world, SUCCESS)).pods
+    world.run(1)
     assert gone not in (await ask(world, SUCCESS)).pods
 
 

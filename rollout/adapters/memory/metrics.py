@@ -8,11 +8,14 @@ from typing import Final, Literal
 
 from rollout.adapters.memory.objects import Objects
 from rollout.adapters.memory.traffic import Traffic
-from rollout.plan.kinds import POD
+from rollout.plan.kinds import POD, Ref
 from rollout.ports.metrics import Ask, CountAsk, Reading, ScalarAsk, Series, VectorAsk
 
 EDGES: Final = (0.0005, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 """Histogram edges of Istio's request duration, seconds."""
+
+LINGER: Final = 30.0
+"""Until a target that is gone takes its series with it: two intervals in which nobody has scraped it."""
 
 Fault = Literal["outage", "no-data", "stale", "many"]
 
@@ -22,12 +25,20 @@ class MemoryMetrics:
 
     def __init__(self, objects: Objects, traffic: Traffic) -> None:
         self.fault: Fault | None = None
+        self.linger = LINGER
+        """Seconds for which the series of a pod that is gone are still answered."""
         self.asked = 0
         """Questions so far: an idle controller asks none."""
         self._objects = objects
         self._traffic = traffic
         self._scalars: dict[str, Callable[[], float | None]] = {}
         self._vectors: dict[str, tuple[Series, ...]] = {}
+        self._gone: dict[str, float] = {}
+        objects.watchers.append(self._notice)
+
+    def _notice(self, ref: Ref) -> None:
+        if ref.kind == POD and self._objects.get(ref) is None:
+            self._gone[ref.name] = self._objects.now()
 
     def set_scalar(self, query: str, value: float | Callable[[], float | None] | None) -> None:
         """What a query answers: a number, a function that is asked each time, or None for no data."""
@@ -80,12 +91,11 @@ class MemoryMetrics:
 
     def _counts(self, ask: CountAsk) -> Reading:
         edge = None if ask.slower_than is None else edge_for(ask.slower_than)
-        # a target that is gone takes its series with it
-        alive = {pod["metadata"]["name"] for pod in self._objects.of(POD, ask.namespace)}
+        since = self._objects.now() - self.linger
         pods = {
             name: (float(c.requests), float(c.errors if edge is None else c.slower_than(edge)))
             for name, c in self._traffic.pods.items()
-            if (c.namespace, c.workload) == (ask.namespace, ask.workload) and name in alive
+            if (c.namespace, c.workload) == (ask.namespace, ask.workload) and self._gone.get(name, since) >= since
         }
         return Reading("value" if pods else "no-data", query_of(ask), pods=pods, edge=edge)
 
