@@ -14,12 +14,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Literal
 
-from rollout.decide.action import ReleaseHold, Unroute
+from rollout.decide.action import Unroute
 from rollout.decide.event import Event
 from rollout.decide.failing import failed
 from rollout.decide.instructions import in_place
 from rollout.decide.onward import enter
 from rollout.decide.reason import Reason
+from rollout.decide.releasing import again, let_go, vain, why
 from rollout.decide.seen import Seen, Workload
 from rollout.decide.turn import MOMENT, Decision, go_home, happen, until, wait
 from rollout.decide.unwind import unwind
@@ -60,7 +61,7 @@ def promote(run: RunSpec, state: State, seen: Seen, now: float) -> Decision:
         text = "a newer revision came while this one was rolling: take it out again, and this one goes on"
         return _stuck(state, now, f"{text}; or rollout abort {run.plan}, and the stable one comes back")
     if work.paused:
-        return Decision(state, (ReleaseHold(),), MOMENT)
+        return _let_go(run, state, step, work, now)
     return _roll(state, step, work, seen, now)
 
 
@@ -71,6 +72,17 @@ def _rolled(run: RunSpec, state: State, work: Workload, now: float) -> Decision:
     newer = "" if work.digest == run.revision.digest else " of a newer version, which came while this one rolled"
     text = f"the Deployment has rolled: {work.desired} pods ready{newer}"
     return Decision(enter(happen(state, Event.STEP_DONE, now, Reason.STEP_PASSED, text), state.step + 1, now))
+
+
+def _let_go(run: RunSpec, state: State, step: Step, work: Workload, now: float) -> Decision:
+    """Release it, and when that does not take, say what keeps it; it is tried on, for whatever it is may end."""
+    if not vain(state) and now - state.since <= step.deadline:
+        return let_go(state, now)
+    text = why(run, work)
+    if step.on_failure == "rollback" and state.phase is Phase.PROMOTING:
+        return failed(state, step, now, Reason.ROLL_STUCK, text)
+    stuck, left = _stuck(state, now, text), again(state, now)
+    return replace(stuck, wake=left) if left > 0 else let_go(stuck.state, now)
 
 
 def _roll(state: State, step: Step, work: Workload, seen: Seen, now: float) -> Decision:

@@ -44,6 +44,8 @@ class Workload:
     """The plan that new revisions are held for, by the Deployment's own label."""
     restart_only: bool = False
     """The template differs from stable by `kubectl rollout restart` alone."""
+    marked: bool = False
+    """It carries the mark of the hold, which a release takes off; what is paused without it, somebody else paused."""
 
     def by_hash(self, hash_: str) -> ReplicaSetView | None:
         """The revision with this pod-template-hash."""

@@ -13,9 +13,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import assert_never
 
-from rollout.decide.action import EndHold, HoldAgain, Rearm, ReleaseHold, Retire, Steer, Sweep, TakeBack, Unroute
+from rollout.decide.action import EndHold, HoldAgain, Rearm, Retire, Steer, Sweep, TakeBack, Unroute
 from rollout.decide.event import Event
 from rollout.decide.reason import Reason
+from rollout.decide.releasing import let_go_in_time
 from rollout.decide.seen import Seen, Workload
 from rollout.decide.turn import MOMENT, Decision, block, happen, note, until, wait
 from rollout.plan.run import Entry, Phase, RunSpec, State
@@ -98,7 +99,7 @@ def _finish(run: RunSpec, state: State, seen: Seen, now: float) -> Decision:
     if work is not None and run.program.workload and work.uid == revision.workload_uid:
         reverted = work.digest == revision.stable_digest and _back(state)
         if reverted and work.paused and not revision.rests_paused:
-            return Decision(state, (ReleaseHold(),), MOMENT)
+            return let_go_in_time(run, state, work, now)
         if (state.committed or reverted) and revision.rests_paused and not work.paused:
             return Decision(state, (Rearm(),), MOMENT)
         if state.undo and work.digest == revision.digest and work.asked(revision.stable_digest):
@@ -158,7 +159,7 @@ def _take_back(run: RunSpec, state: State, seen: Seen, now: float) -> Decision |
         state = state if known else note(state, now, Reason.TAKEN_BACK, text, warning=True)
         return Decision(state, (TakeBack(),), MOMENT)
     if work.paused:
-        return Decision(state, (ReleaseHold(),), MOMENT)
+        return let_go_in_time(run, state, work, now)
     if seen.route.where == "home" and any(e.kind == "candidate" for e in state.journal):
         return _retire(run, state, seen, now)  # the plain Service leads to it, and it runs the version that goes
     return wait(state, f"the Deployment rolls back: {stable.ready} of {work.desired} stable pods ready")

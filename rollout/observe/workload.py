@@ -7,7 +7,8 @@ from typing import Any, Final
 
 from rollout.decide.seen import ReplicaSetView, Workload
 from rollout.observe.templates import HASH_LABEL, digest, restart_only
-from rollout.plan.base import HOLD_LABEL, Json
+from rollout.plan.base import HELD, HOLD_LABEL, Json
+from rollout.plan.holdpolicy import MARKS
 
 REVISION: Final = "deployment.kubernetes.io/revision"
 
@@ -45,6 +46,7 @@ def parse(deployment: Json, replica_sets: Iterable[Json]) -> Workload:
         stuck=_stuck(status),
         settled=status.get("observedGeneration", 0) >= meta.get("generation", 0),
         holder=(meta.get("labels") or {}).get(HOLD_LABEL, ""),
+        marked=(meta.get("annotations") or {}).get(HELD) in MARKS,
         restart_only=stable is not None and restart_only(stable["spec"]["template"], spec["template"]),
     )
 

@@ -158,6 +158,8 @@ class State:
     pods may take counts from here."""
     floor: int = 0
     """Ready pods of stable when the run started; below it no weight goes up."""
+    releases: tuple[float, ...] = ()
+    """When the Deployment was released: the first few times, and the last."""
     committed: bool = False
     """The Deployment has been released. From here forward is the rule; back means that it rolls back as well."""
     outcome: Phase | None = None

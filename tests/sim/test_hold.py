@@ -13,7 +13,7 @@ from rollout.controller.starting import StartRefused
 from rollout.controller.view import RunView
 from rollout.decide.reason import Reason
 from rollout.plan.base import HELD
-from rollout.plan.kinds import DEPLOYMENT, Ref
+from rollout.plan.kinds import CANARY_PLAN, DEPLOYMENT, PLAN_RUN, Ref
 from rollout.plan.run import Phase
 from tests.kit.scenes import STABLE, git, play, reasons, running, web
 from tests.kit.sim import BAD, GOOD, Sim, plan
@@ -353,3 +353,65 @@ async def test_killed_at_every_write_of_the_way_back(fault: Fault) -> None:
     assert total > 10
     for number in range(1, total + 1):
         taken_back(*await way_back(FaultPlan(at_write={number: fault}), []))
+
+
+# -- a release that does not take
+
+
+def fails_to_release(sim: Sim, why: str) -> Callable[[RunView], None]:
+    """From full traffic on, the right is lost, or Git pauses the Deployment whenever it is free."""
+
+    def each(view: RunView) -> None:
+        if why == "right" and view.state.weight == 100:
+            sim.memory.cluster.deny("release", CANARY_PLAN)
+        if why == "git" and view.state.committed and not web(sim)["spec"].get("paused"):
+            paused = web(sim)
+            paused["spec"]["paused"] = True
+            sim.memory.replace(paused)
+
+    return each
+
+
+@pytest.mark.parametrize(
+    ("why", "told"), [("right", "lacks the verb `release` on canaryplans in shop"), ("git", "writes spec.paused")]
+)
+async def test_a_release_that_does_not_take_is_told_and_goes_on_when_it_does(why: str, told: str) -> None:
+    sim = Sim()
+    view = await play(sim, fails_to_release(sim, why))
+    assert (view.state.phase, view.state.reason) == (Phase.HELD, Reason.ROLL_STUCK)
+    assert told in view.state.message
+    assert view.now - view.state.since < 30
+    sim.memory.cluster.permit("release", CANARY_PLAN)
+    engine = sim.engine()
+    view = await engine.start(sim.plan, images={"app": sim.image}, by="ana")
+    for _ in range(60):
+        turn = await engine.reconciler.turn(Ref(PLAN_RUN, "shop", view.name))
+        await sim.memory.clock.sleep(turn.wake if turn.wake < 60 else 0)
+    assert turn.view.state.phase is Phase.SUCCEEDED
+    assert [line for line in sim.at_rest(promoted=True) if "was left behind" not in line] == []
+
+
+@pytest.mark.parametrize("mode", ["shift", "native"])
+async def test_a_release_that_does_not_take_is_tried_now_and_then(mode: str) -> None:
+    """Beyond the deadline, too; and on the way home of a native promotion."""
+    sim = Sim(plan=plan(promotion={"mode": mode, "deadline": "60s"}))
+    engine, each = sim.engine(), fails_to_release(sim, "git")
+    view = await engine.start(sim.plan, images={"app": sim.image}, by="ana")
+    while not view.state.committed:
+        turn = await engine.reconciler.turn(Ref(PLAN_RUN, "shop", view.name))
+        view = turn.view
+        await sim.memory.clock.sleep(min(turn.wake, 1.0))
+    before, began = web(sim)["metadata"]["generation"], sim.memory.clock.now()
+    while sim.memory.clock.now() < began + 1000 and not turn.view.state.phase.ended:
+        turn = await engine.reconciler.turn(Ref(PLAN_RUN, "shop", view.name))
+        each(turn.view)
+        await sim.memory.clock.sleep(min(turn.wake, 1.0))
+    writes = web(sim)["metadata"]["generation"] - before
+    assert writes < 2 * (20 + 1000 / 10)
+    assert turn.view.state.phase is (Phase.HELD if mode == "shift" else Phase.ROLLING_BACK)
+    assert "writes spec.paused" in turn.view.state.message
+    for _ in range(60):
+        turn = await engine.reconciler.turn(Ref(PLAN_RUN, "shop", view.name))
+        await sim.memory.clock.sleep(min(turn.wake, 1.0))
+    assert turn.view.state.phase is (Phase.SUCCEEDED if mode == "shift" else Phase.ROLLED_BACK)
+    assert sim.memory.traffic.ledger.dropped == 0
