@@ -14,13 +14,15 @@ from rollout.decide.reason import Reason
 from rollout.decide.seen import CandidateView, Seen, Workload
 from rollout.decide.turn import MOMENT, Decision, block, happen, note, spent, unblock, until, wait
 from rollout.decide.watch import watch
-from rollout.plan.program import Approve, Settings, Step
+from rollout.plan.program import LEAST, Approve, Settings, Step
 from rollout.plan.run import Phase, RunSpec, State
 
 HEALS: Final = 5
 """So often in a row a route is put back that does not stay; then the run holds and says so."""
 AGAIN: Final = 10.0
 """Seconds between two tries after that."""
+_NOISE: Final = 1e-9
+"""What the arithmetic of floats adds to a weight half-way between two that a router can give."""
 
 
 def prepare(run: RunSpec, state: State, step: Step, percent: float, seen: Seen, now: float) -> Decision | None:
@@ -112,7 +114,7 @@ def in_place(run: RunSpec, state: State, seen: Seen, now: float) -> Decision | N
     view = seen.route
     if unpinned(run, state, seen):
         return None
-    if view.where == "steered" and abs(view.weight - state.weight) < 0.005:
+    if view.where == "steered" and abs(view.weight - _routable(state.weight)) <= LEAST / 2 + _NOISE:
         if state.routed != state.weight:
             settled = now + run.program.settings.settle
             return Decision(replace(state, routed=state.weight, settled=settled))
@@ -129,6 +131,11 @@ def in_place(run: RunSpec, state: State, seen: Seen, now: float) -> Decision | N
         return block(state, now, Reason.DRIFT, text)
     already = any(n.reason == Reason.DRIFT and n.message == text for n in state.notes)
     return None if already else Decision(note(state, now, Reason.DRIFT, text, warning=True))
+
+
+def _routable(weight: float) -> float:
+    """The nearest weight that a router can give; it rounds the rest of the way."""
+    return weight if weight in (0, 100) else min(max(weight, LEAST), 100 - LEAST)
 
 
 def _heal(run: RunSpec, state: State, seen: Seen, now: float) -> Decision:

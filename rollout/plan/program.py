@@ -31,6 +31,9 @@ from rollout.plan.gate import MetricLabels, Provider
 FORMAT: Final = 2
 """Raised when a stored program could be misread by an older engine, or an older program by this one."""
 
+LEAST: Final = 0.01
+"""Percent: routers count in this unit, and what is neither nothing nor all is never rounded to it."""
+
 STORED: Final = ConfigDict(
     alias_generator=to_camel,
     populate_by_name=True,

@@ -70,6 +70,8 @@ BROKEN = [
         steps({"weight": 0.5}, {"weight": 50}),
         Known(integer_routers=frozenset({"istio"})),
     ),
+    Broken("RO117", "spec.steps[0].weight", steps({"weight": 0.005}, {"weight": 50})),
+    Broken("RO117", "spec.steps[1].weight", steps({"weight": 50}, {"weight": 99.995})),
     Broken("RO106", "spec.steps[1]", steps({"weight": 0}, {"weight": 60})),
     Broken("RO107", "spec.steps[0]", steps({"weight": 1})),
     Broken("RO108", "spec.steps[1].name", steps({"weight": 1, "name": "a"}, {"weight": 50, "name": "a"})),

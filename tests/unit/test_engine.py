@@ -119,6 +119,22 @@ def test_an_autoscaler_that_shrinks_stable_lowers_the_floor() -> None:
     assert decide(RUN, state, steered(10.0, workload=small), 101.0).actions == (Steer(50.0),)
 
 
+@pytest.mark.parametrize(
+    ("weight", "seen_weight"),
+    [(0.5, 0.5), (0.01, 0.01), (0.001, 0.01), (0.125, 0.12), (33.335, 33.34), (99.999, 99.99)],
+)
+def test_a_weight_is_in_place_when_the_router_cannot_come_nearer(weight: float, seen_weight: float) -> None:
+    state = progressing(weight=weight, prepared=1, settled=0.0)
+    turn = decide(run(weight), state, steered(seen_weight), 101.0)
+    assert (turn.actions, turn.state.routed) == ((), weight)
+
+
+@pytest.mark.parametrize(("weight", "seen_weight"), [(0.0, 0.01), (100.0, 99.99), (10.0, 10.01), (0.01, 0.0)])
+def test_a_weight_that_is_off_by_the_least_is_not_in_place(weight: float, seen_weight: float) -> None:
+    state = progressing(weight=weight, prepared=1, settled=0.0)
+    assert decide(run(weight), state, steered(seen_weight), 101.0).actions == (Steer(weight),)
+
+
 def test_a_step_passes_when_its_time_is_over_and_its_gates_pass() -> None:
     early = decide(RUN, holding(), steered(10.0), 115.0)
     assert early.state.step == 0

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import Final
 
 from rollout.plan.finding import Level
 from rollout.plan.lint.rule import Hit, Subject, rule
+from rollout.plan.program import LEAST
 
 _RESERVED: Final = frozenset({"full", "release", "conclude"})
 
@@ -35,12 +36,30 @@ def fractional_weights(subject: Subject) -> Iterator[Hit]:
     router = subject.spec.router.type
     if router not in subject.known.integer_routers:
         return
+    for path, weight in _places(subject, lambda weight: weight != int(weight)):
+        yield Hit(path, f"{weight:g} is no whole percent, and router {router} takes no fractions")
+
+
+@rule(
+    "RO117",
+    Level.ERROR,
+    "No router gives less than 0.01 %, neither to the candidate nor to stable",
+    "write 0.01 or more, and 99.99 or less, or all",
+)
+def tiny_weights(subject: Subject) -> Iterator[Hit]:
+    """A share that the router would raise to the least that it can give."""
+    for path, weight in _places(subject, lambda weight: 0 < weight < LEAST or 100 - LEAST < weight < 100):
+        yield Hit(path, f"{weight:g} leaves {min(weight, 100 - weight):.2g} % to one side, and {LEAST} % is the least")
+
+
+def _places(subject: Subject, wrong: Callable[[float], bool]) -> Iterator[tuple[str, float]]:
+    """The weights of which something is true, and where each is written; the preset is one place."""
     seen = set()
     for step, weight in subject.weights:
         path = step.path if subject.spec.linear else f"{step.path}.weight"
-        if weight != int(weight) and path not in seen:
+        if wrong(weight) and path not in seen:
             seen.add(path)
-            yield Hit(path, f"{weight:g} is no whole percent, and router {router} takes no fractions")
+            yield path, weight
 
 
 @rule(
