@@ -130,10 +130,17 @@ class Lab:
 
     def shop_up(self, ns: str = "shop", *, mesh: bool = True) -> None:
         """Install the small shop (Deployment and Service `web`) in a namespace and wait until it serves."""
+        self.shop_claim(ns)
         shop.install(self.kubectl, ns, mesh=mesh)
+
+    def shop_claim(self, ns: str = "shop") -> None:
+        """Refuse to touch a namespace of an existing cluster that is not the shop's; the lab's own are all its own."""
+        if self.existing:
+            shop.claim(self.kubectl, ns)
 
     def shop_down(self, ns: str = "shop") -> None:
         """Remove the shop with its namespace."""
+        self.shop_claim(ns)
         shop.remove(self.kubectl, ns)
 
     @property

@@ -30,6 +30,7 @@ and when you are done: make lab-down"""
 def demo(lab: Lab, say: Callable[[str], None]) -> int:
     """Bring up the lab and a fresh shop under load, then play both acts; the exit code is the command's."""
     lab.up("istio", say)
+    lab.shop_claim(NAMESPACE)
     os.environ.update(lab.environment())
     say("a fresh shop: three pods of version 1.0, and a client that sends 100 requests a second through the mesh")
     lab.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", timeout=120)
