@@ -17,7 +17,8 @@ from rich.text import Text
 from rollout import checks
 from rollout.cli import crds, submit
 from rollout.cli.drive import Drive
-from rollout.cli.exit import Code, of_phase
+from rollout.cli.exit import Code, Interrupted, of_phase
+from rollout.cli.follow import interruptible
 from rollout.cli.lint import known
 from rollout.cli.options import Common, duration
 from rollout.cli.out import Printer, confirmed
@@ -32,6 +33,9 @@ from rollout.cli.source import Given, from_file, image_option, is_file
 from rollout.controller.starting import StartRefused, apply_plan
 from rollout.controller.view import RunView
 from rollout.errors import Unsupported
+from rollout.observe.observer import read_target
+from rollout.observe.templates import images as containers
+from rollout.observe.workload import full_size
 from rollout.plan import lint as rules
 from rollout.plan.finding import Finding, Level
 from rollout.plan.kinds import ref_of
@@ -148,15 +152,42 @@ async def begin(session: Session, printer: Printer, given: Given, images: dict[s
     for template in given.objects:
         await apply_plan(session.world, template)
     try:
-        view = await session.engine.start(given.raw, images=images, by=by)
+        view = await interruptible(_begun(session, printer, given, images, by))
+    except KeyboardInterrupt:
+        raise await _stopped(session, given) from None
     except StartRefused as error:
         for finding in error.findings:
             printer.warn(render_findings.finding(finding))
         raise
-    if not view.state.started:
-        await _say_checked(session, printer, given)
     _say_started(printer, view)
     return view
+
+
+async def _begun(session: Session, printer: Printer, given: Given, images: dict[str, str], by: str) -> RunView:
+    view = await session.engine.start(given.raw, images=images, by=by)
+    if not view.state.started:
+        await _say_checked(session, printer, given)
+    return view
+
+
+async def _stopped(session: Session, given: Given) -> Interrupted:
+    """What an interruption has left behind that came before the run was driven."""
+    meta, target = given.plan.metadata, given.plan.spec.target
+    at = f"{meta.name} -n {meta.namespace}"
+    view = await session.engine.latest(meta.namespace, meta.name)
+    if view is not None and not view.state.phase.ended:
+        hint = f'rollout start {at} drives it; rollout abort {at} --reason "..." ends it'
+        return Interrupted(f"interrupted; run {view.name} is there, and nobody drives it", hint=hint)
+    _, sets, work = await read_target(session.world, meta.namespace, target.name if target else "")
+    stable = full_size(sets)
+    if target is None or work is None or stable is None or not work.held:
+        return Interrupted("interrupted before there was a run; nothing but the plan was written")
+    old = " ".join(f"--image {name}={image}" for name, image in containers(stable["spec"]["template"]).items())
+    return Interrupted(
+        f"interrupted before there was a run: Deployment/{target.name} holds the new version, and nobody tries it; all "
+        "requests stay on the stable one",
+        hint=f"rollout start {at} tries it; rollout start {at} {old} lets it go",
+    )
 
 
 async def _say_checked(session: Session, printer: Printer, given: Given) -> None:

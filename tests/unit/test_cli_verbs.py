@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from rollout import bootstrap
 from rollout.cli import demo
 from rollout.cli.app import app
+from rollout.controller import foreground
 from rollout.controller.foreground import Foreground
 from rollout.controller.view import RunView
 from rollout.plan.kinds import CANARY_PLAN, CRD, DEPLOYMENT, METRIC_TEMPLATE, PLAN_DECISION, PLAN_RUN, VIRTUAL_SERVICE
@@ -205,6 +206,44 @@ def test_ctrl_c_takes_the_traffic_home(shell: Shell) -> None:
     assert "Aborted" in done.stdout
     assert "next: rollout why" in done.stderr
     assert shell.at_rest()
+
+
+def interrupted_in(shell: Shell, function: str, *, done: bool) -> str:
+    """Ctrl-C when the engine begins (or has done) a part of the start; what is said."""
+    real = getattr(foreground, function)
+
+    async def pressed(*args: object) -> None:
+        if done:
+            await real(*args)
+        signal.raise_signal(signal.SIGINT)
+        await asyncio.sleep(60)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(foreground, function, pressed)
+        result = shell.run("start", shell.file(), "--image", f"app={GOOD}")
+    assert result.exit_code == 130
+    return " ".join(result.stderr.split())
+
+
+def test_ctrl_c_before_anything_was_held_says_so(shell: Shell) -> None:
+    assert "nothing but the plan was written" in interrupted_in(shell, "arm", done=False)
+    assert shell.image() == "shop/web:1.0"
+
+
+def test_ctrl_c_between_the_hold_and_the_run_says_how_to_go_on_and_how_to_let_go(shell: Shell) -> None:
+    said = interrupted_in(shell, "create_run", done=False)
+    assert "Deployment/web holds the new version, and nobody tries it" in said
+    assert "next: rollout start web -n shop tries it" in said
+    assert "rollout start web -n shop --image app=shop/web:1.0 lets it go" in said
+    assert shell.run("start", "web", "-n", "shop", "--image", "app=shop/web:1.0").exit_code != 0
+    assert not shell.simulation.get(DEPLOYMENT, "web")["spec"].get("paused")
+    assert shell.at_rest()
+
+
+def test_ctrl_c_when_there_is_a_run_that_nobody_drives_says_so(shell: Shell) -> None:
+    said = interrupted_in(shell, "create_run", done=True)
+    assert "is there, and nobody drives it" in said
+    assert shell.run("start", "web", "-n", "shop").exit_code == 0
 
 
 def test_ctrl_c_twice_leaves_and_says_what_that_means(shell: Shell) -> None:
