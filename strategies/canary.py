@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from rollout.plan.base import RUN_LABEL, seconds
+from rollout.plan import program
+from rollout.plan.base import RUN_LABEL, ratio, seconds
 from rollout.plan.canary import CanarySpec, TrafficOnly
-from rollout.plan.gate import Gate
+from rollout.plan.gate import Compare, Gate, Slo, TrafficSplit
 from rollout.plan.objects import CanaryPlan
 from rollout.plan.program import (
     Approve,
@@ -21,7 +22,7 @@ from rollout.plan.program import (
     Side,
     Step,
 )
-from rollout.plan.steps import PlannedStep, planned_steps
+from rollout.plan.steps import PlannedStep, common_gates, planned_steps
 from rollout.plan.strategy import Facts
 from strategies.gates import Scope, compile_gate
 
@@ -39,8 +40,8 @@ class Canary:
         """
         spec = plan.spec
         backends = _backends(plan, facts)
-        scope = _scope(plan, backends, facts)
         planned = planned_steps(spec)
+        scope = _scope(plan, backends, facts, planned)
         steps = [*_written(planned, scope, with_workload=spec.target is not None), *_ending(spec, planned, scope)]
         return Program(
             strategy=self.name,
@@ -105,7 +106,7 @@ def _native(spec: CanarySpec, scope: Scope) -> Step:
     return Step(
         name="release",
         instructions=(Release("native"),),
-        gates=tuple(compile_gate(gate, scope) for gate in spec.analysis.gates) if back else (),
+        gates=_undivided(spec, scope) if back else (),
         deadline=seconds(spec.promotion.deadline),
         on_failure=spec.analysis.on_failure,
     )
@@ -114,16 +115,20 @@ def _native(spec: CanarySpec, scope: Scope) -> Step:
 def _full(spec: CanarySpec, scope: Scope) -> Step:
     """All traffic on the new version while the old one stays warm."""
     bake = seconds(spec.promotion.bake)
-    gates = spec.analysis.gates if bake > 0 else ()
     return Step(
         name="full",
         instructions=_shift(100.0, with_workload=spec.target is not None),
-        gates=tuple(compile_gate(gate, scope) for gate in gates),
+        gates=_undivided(spec, scope) if bake > 0 else (),
         hold=bake,
         warmup=min(seconds(spec.analysis.warmup), bake),
         deadline=seconds(spec.analysis.deadline) + bake,
         on_failure=spec.analysis.on_failure,
     )
+
+
+def _undivided(spec: CanarySpec, scope: Scope) -> tuple[program.Gate, ...]:
+    """The plan's gates where no router divides the traffic: nothing can be said about how it does."""
+    return tuple(compile_gate(it, scope) for it in common_gates(spec) if not isinstance(it, TrafficSplit))
 
 
 def _backends(plan: CanaryPlan, facts: Facts) -> Backends:
@@ -156,7 +161,9 @@ def _owned_sides(traffic: TrafficOnly, service: str) -> tuple[Side, Side]:
     return stable, candidate
 
 
-def _scope(plan: CanaryPlan, backends: Backends, facts: Facts) -> Scope:
+def _scope(plan: CanaryPlan, backends: Backends, facts: Facts, planned: tuple[PlannedStep, ...]) -> Scope:
+    gates = [(gate, step.hold) for step in planned for gate in step.gates]
+    judging = {gate.name for gate, _ in gates if isinstance(gate, Compare | Slo) and not gate.observe_only}
     return Scope(
         where=f"CanaryPlan/{plan.metadata.name}",
         interval=seconds(plan.spec.analysis.interval),
@@ -167,6 +174,8 @@ def _scope(plan: CanaryPlan, backends: Backends, facts: Facts) -> Scope:
             "service": backends.service,
         },
         templates=facts.templates,
+        alpha=ratio(plan.spec.analysis.false_rollback) / max(1, len(judging)),
+        holds={name: sum(hold for gate, hold in gates if gate.name == name) for name in {it.name for it, _ in gates}},
     )
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any, Final, assert_never
 
 from rollout.errors import InvalidInput
-from rollout.plan import program, query
-from rollout.plan.base import number, seconds, spell
-from rollout.plan.gate import Gate, Provider, TemplateSpec
+from rollout.plan import program, query, sequential
+from rollout.plan.base import number, ratio, seconds, spell
+from rollout.plan.gate import Compare, Gate, Provider, Slo, TemplateSpec, Threshold, TrafficSplit
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,15 +24,56 @@ class Scope:
     variables: Mapping[str, str]
     """Values of `${...}` that every query has; an empty value is not known in this plan."""
     templates: Mapping[str, TemplateSpec]
+    alpha: float = 0.02
+    """How likely each gate that judges by evidence may reject a sound version."""
+    holds: Mapping[str, float] = field(default_factory=dict)
+    """For how many seconds of the whole run each gate looks, by its name."""
 
 
-def compile_gate(gate: Gate, scope: Scope) -> program.CountGate | program.QueryGate:
+FEWEST: Final = 20
+"""Looks that evidence is spread over at least: a run may hold for longer than its plan says."""
+
+
+def compile_gate(gate: Gate, scope: Scope) -> program.Gate:
     """The gate in the engine's units: seconds, and shares 0..1.
 
     Raises:
         InvalidInput: an unknown template or variable; names the gate.
     """
     every = seconds(gate.every) if gate.every else scope.interval
+    planned = max(FEWEST, math.ceil(scope.holds.get(gate.name, 0.0) / every)) if every > 0 else FEWEST
+    match gate:
+        case Threshold():
+            return _limits(gate, scope, every)
+        case Compare():
+            return sequential.CompareGate(
+                tolerance=ratio(gate.tolerance), planned=planned, every=every, **_judging(gate, scope)
+            )
+        case Slo():
+            allowed = gate.burn * (1 - ratio(gate.objective))
+            return sequential.SloGate(allowed=allowed, planned=planned, every=every, **_judging(gate, scope))
+        case TrafficSplit():
+            return sequential.TrafficGate(gate.name, every, ratio(gate.tolerance), planned, gate.observe_only)
+        case _:
+            assert_never(gate)
+
+
+def _judging(gate: Compare | Slo, scope: Scope) -> dict[str, Any]:
+    """What both gates that can fail a candidate by evidence have."""
+    return {
+        "name": gate.name,
+        "metric": gate.metric,
+        "alpha": scope.alpha,
+        "slower_than": seconds(gate.slower_than) if gate.slower_than else None,
+        "min_requests": gate.min_requests,
+        "on_inconclusive": gate.on_inconclusive,
+        "max_hold": seconds(gate.max_hold),
+        "observe_only": gate.observe_only,
+    }
+
+
+def _limits(gate: Threshold, scope: Scope, every: float) -> program.Limits:
+    """A gate that compares each look with limits."""
     low = None if gate.min is None else number(gate.min)
     high = None if gate.max is None else number(gate.max)
     if gate.metric is not None:
@@ -63,7 +106,7 @@ def compile_gate(gate: Gate, scope: Scope) -> program.CountGate | program.QueryG
     )
 
 
-def _source(gate: Gate, scope: Scope) -> tuple[str, str, Provider | None]:
+def _source(gate: Threshold, scope: Scope) -> tuple[str, str, Provider | None]:
     """Query, unit and provider of a gate that asks PromQL."""
     if gate.template is None:
         assert gate.query is not None, "Threshold.rules: exactly one source"
@@ -78,7 +121,7 @@ def _source(gate: Gate, scope: Scope) -> tuple[str, str, Provider | None]:
     return template.query, template.unit, template.provider
 
 
-def _filled(text: str, gate: Gate, scope: Scope) -> str:
+def _filled(text: str, gate: Threshold, scope: Scope) -> str:
     """The query with every variable replaced."""
     # Prometheus reads no fractions in durations: 1.5m is spelled 1m30s
     built_in = {**scope.variables, "window": spell(seconds(gate.window))}

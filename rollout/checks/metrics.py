@@ -6,11 +6,13 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from rollout.checks.subject import Checker, Subject
+from rollout.observe import questions
 from rollout.plan.finding import Finding, Level
 from rollout.plan.kinds import POD
-from rollout.plan.program import CountGate, Gate, Program
+from rollout.plan.program import Gate, Program, QueryGate
 from rollout.plan.query import fill
-from rollout.ports.metrics import Ask, CountAsk, Reading, ScalarAsk
+from rollout.plan.sequential import Metric, TrafficGate
+from rollout.ports.metrics import Ask, Reading, ScalarAsk
 
 
 async def answers(subject: Subject) -> Sequence[Finding]:
@@ -32,24 +34,15 @@ async def answers(subject: Subject) -> Sequence[Finding]:
 
 
 def _questions(program: Program, namespace: str) -> Iterator[tuple[Gate, Ask]]:
-    settings = program.settings
+    """What each gate asks, about stable: the candidate is not there yet."""
     for step in program.steps:
         for gate in step.gates:
-            if isinstance(gate, CountGate):
-                yield (
-                    gate,
-                    CountAsk(
-                        gate.metric,
-                        namespace,
-                        program.backends.stable.workload,
-                        gate.slower_than,
-                        settings.labels,
-                        settings.provider,
-                        namespace,
-                    ),
-                )
-            else:
-                yield gate, ScalarAsk(gate.query, gate.provider or settings.provider, namespace)
+            if isinstance(gate, QueryGate):
+                yield gate, ScalarAsk(gate.query, gate.provider or program.settings.provider, namespace)
+                continue
+            metric: Metric = "success" if isinstance(gate, TrafficGate) else gate.metric
+            slower = None if isinstance(gate, TrafficGate) else gate.slower_than
+            yield gate, questions.counters(program, namespace, program.backends.stable.workload, metric, slower)
 
 
 def _judge(gate: Gate, reading: Reading) -> Finding | None:
@@ -59,7 +52,7 @@ def _judge(gate: Gate, reading: Reading) -> Finding | None:
             text = f"the metrics cannot be asked: {reading.detail or 'no answer'}"
             fix = "start Prometheus, or correct its address: spec.analysis.provider, --prometheus or ROLLOUT_PROMETHEUS"
             return Finding("RO401", Level.ERROR, text, where=what, fix=fix)
-        case "no-data" if isinstance(gate, CountGate):
+        case "no-data" if not isinstance(gate, QueryGate):
             text = f"{what} has no data for stable: {reading.query}"
             fix = "send traffic through the mesh; if there is some, correct spec.analysis.labels"
             return Finding("RO402", Level.WARNING, text, where=what, fix=fix)

@@ -140,6 +140,10 @@ class Sample:
     value: float | None = None
     pods: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     detail: str = ""
+    peer: Sample | None = None
+    """The answer to the same question about stable, for gates that ask it."""
+    within: Mapping[float, float] = field(default_factory=dict)
+    """How many of all requests were at most as slow as each edge, seconds; where no bound was asked for."""
 
 
 @dataclass(frozen=True, slots=True)

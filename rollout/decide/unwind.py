@@ -80,6 +80,11 @@ def _retire(run: RunSpec, state: State, seen: Seen, now: float) -> Decision:
     candidate = seen.candidate
     if candidate is None or not candidate.ours:
         return _struck(run, state, ("candidate",), now)
+    if seen.route.where != "home" and seen.route.weight > 0:
+        # the look by which its weight was struck out showed the past: it has requests, and must not go
+        away: Unroute | Steer = Unroute() if state.committed else Steer(0)
+        rest = now + run.program.settings.settle
+        return Decision(replace(state, settled=rest, drained=rest + run.program.settings.drain), (away,), MOMENT)
     if until(state.drained or 0.0, now) > 0:
         return wait(state, "the candidate drains", until(state.drained or 0.0, now))
     work = seen.workload

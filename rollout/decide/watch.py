@@ -9,7 +9,7 @@ from rollout.decide.gates import GateFailure, due, failure, look, waiting
 from rollout.decide.reason import Reason
 from rollout.decide.seen import Seen
 from rollout.decide.turn import Decision, block, hold_spent, unblock, until, wait
-from rollout.plan.program import Step
+from rollout.plan.program import Limits, Step
 from rollout.plan.run import GateState, State
 
 
@@ -21,11 +21,12 @@ def watch(state: State, step: Step, seen: Seen, now: float) -> Decision | State:
     state = _look(state, step, seen, now)
     if state.approved or state.full:
         return state
-    bad = failure(step.gates, state.gates)
+    spent = hold_spent(state, now)
+    bad = failure(step.gates, state.gates, spent - step.hold)
     if bad is not None:
         return failed(state, step, now, Reason.GATE_FAILED, bad.message)
-    left = max(0.0, step.hold - hold_spent(state, now))
-    missing = waiting(step.gates, state.gates, began)
+    left = max(0.0, step.hold - spent)
+    missing = waiting(step.gates, state.gates, began, spent - step.hold)
     if left <= 0 and missing is None:
         return state
     return _explain(state, missing, left, next_wake(state, step, left, now), now)
@@ -48,6 +49,8 @@ def _begin(state: State, step: Step, now: float) -> State:
     for gate in step.gates:
         known = gates.get(gate.name, GateState())
         later = min(max(known.next_look, now), now + step.hold) if known.looks or known.cursor else now
+        # evidence belongs to a weight: its counters have a beginning where the weight has
+        later = later if isinstance(gate, Limits) else now
         gates[gate.name] = replace(known, next_look=later)
     return replace(state, held_since=now, gates=gates)
 
@@ -58,7 +61,9 @@ def _look(state: State, step: Step, seen: Seen, now: float) -> State:
     for gate in due(step, state, now):
         sample = seen.samples.get(gate.name)
         if sample is not None:
-            gates[gate.name] = look(gate, gates.get(gate.name, GateState()), sample, now, judged=judged)
+            gates[gate.name] = look(
+                gate, gates.get(gate.name, GateState()), sample, now, judged=judged, weight=state.weight
+            )
     return replace(state, gates=gates)
 
 
@@ -69,8 +74,8 @@ def next_wake(state: State, step: Step, left: float, now: float) -> float:
 
 
 def _explain(state: State, missing: tuple[Reason, str] | None, left: float, wake: float, now: float) -> Decision:
-    """Say what the step waits for. An outage is said at once, thin traffic only when the time is over."""
-    if missing is None or (missing[0] is not Reason.METRICS_UNAVAILABLE and left > 0):
+    """Say what the step waits for. An outage and lost routes are said at once, thin traffic when the time is over."""
+    if missing is None or (missing[0] not in (Reason.METRICS_UNAVAILABLE, Reason.TRAFFIC_ASKEW) and left > 0):
         return wait(unblock(state, now), "watching", wake)
     reason, text = missing
     if reason is Reason.GATE_FAILED:

@@ -13,15 +13,14 @@ from rollout.decide.gates import due
 from rollout.decide.seen import CandidateView, Order, Route, Sample, Seen, Workload
 from rollout.errors import Forbidden, Unsupported
 from rollout.observe import candidate as candidates
-from rollout.observe import orders, workload
+from rollout.observe import orders, questions, workload
 from rollout.observe.crowd import crowd, labels_of
 from rollout.observe.templates import HASH_LABEL
 from rollout.plan.base import RUN_LABEL, Json
 from rollout.plan.finding import Finding
 from rollout.plan.kinds import CANARY_PLAN, DEPLOYMENT, PLAN_DECISION, POD, REPLICASET, Ref
-from rollout.plan.program import Backends, CountGate, Gate
-from rollout.plan.run import RunSpec, State
-from rollout.ports.metrics import Ask, CountAsk, Reading, ScalarAsk
+from rollout.plan.program import Backends
+from rollout.plan.run import GateState, RunSpec, State
 from rollout.ports.router import Objects, Read, Router
 from rollout.ports.world import World
 
@@ -134,11 +133,15 @@ async def _samples(
     """Ask for the gates that are due, all in one call."""
     if state.phase.ended or state.step >= len(spec.program.steps):
         return {}
-    asks = {g.name: ask_for(g, spec, namespace) for g in due(spec.program.steps[state.step], state, now)}
+    asks = {
+        gate.name: questions.of(gate, spec.program, namespace, state.gates.get(gate.name, GateState()))
+        for gate in due(spec.program.steps[state.step], state, now)
+    }
     if not asks:
         return {}
-    answers = await world.metrics.ask(list(asks.values()))
-    return {name: _of_this_run(spec, _sample(answers[ask]), pods) for name, ask in asks.items()}
+    answers = await world.metrics.ask(list(dict.fromkeys(ask for both in asks.values() for ask in both)))
+    samples = {name: questions.sample([answers[ask] for ask in both]) for name, both in asks.items()}
+    return {name: _of_this_run(spec, sample, pods) for name, sample in samples.items()}
 
 
 def _of_this_run(spec: RunSpec, sample: Sample, pods: frozenset[str]) -> Sample:
@@ -153,23 +156,3 @@ def _of_this_run(spec: RunSpec, sample: Sample, pods: frozenset[str]) -> Sample:
     if mine:
         return replace(sample, pods=mine)
     return replace(sample, status="no-data", pods={}, detail="there are series of an earlier run's pods only")
-
-
-def ask_for(gate: Gate, spec: RunSpec, namespace: str) -> Ask:
-    """The question behind a gate."""
-    settings = spec.program.settings
-    if isinstance(gate, CountGate):
-        return CountAsk(
-            metric=gate.metric,
-            namespace=namespace,
-            workload=spec.program.backends.candidate.workload,
-            slower_than=gate.slower_than,
-            labels=settings.labels,
-            provider=settings.provider,
-            provider_namespace=namespace,
-        )
-    return ScalarAsk(gate.query, gate.provider or settings.provider, namespace)
-
-
-def _sample(reading: Reading) -> Sample:
-    return Sample(reading.status, reading.query, reading.value, reading.pods, reading.detail)

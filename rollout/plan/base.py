@@ -45,6 +45,9 @@ Duration = Annotated[str, Field(pattern=_DURATION, max_length=32), BeforeValidat
 Percent = Annotated[str, Field(pattern=_PERCENT, max_length=16)]
 """A share as people write it: `99.5%`."""
 
+Tolerance = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?(pp|%)$", max_length=16)]
+"""A difference: of shares in points (`1pp`), or of something as a part of it (`25%`)."""
+
 Limit = Annotated[float | Percent, BeforeValidator(_limit)]
 """A limit for a metric: a number, or a share as a percent."""
 
@@ -64,8 +67,8 @@ def seconds(duration: str) -> float:
 
 
 def ratio(percent: str) -> float:
-    """The share 0..1 behind a `Percent`."""
-    return float(percent.removesuffix("%")) / 100
+    """The share 0..1 behind a `Percent`, or behind a `Tolerance` in points."""
+    return float(percent.removesuffix("%").removesuffix("pp")) / 100
 
 
 def number(limit: float | str) -> float:

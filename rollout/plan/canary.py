@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from rollout.plan.base import Duration, Model, Name, Rule
+from rollout.plan.base import Duration, Model, Name, Percent, Rule, ratio
 from rollout.plan.gate import Gates, MetricLabels, Provider
 
 Weight = Annotated[float, Field(ge=0, le=100)]
@@ -135,6 +135,16 @@ class Linear(Model):
 class Analysis(Model):
     """What every step has in common, unless it says otherwise."""
 
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "RO125",
+            "!has(self.falseRollback) || double(self.falseRollback.replace('%', '')) > 0.0"
+            " && double(self.falseRollback.replace('%', '')) <= 50.0",
+            "falseRollback is over 0 and up to 50 %",
+            lambda it: 0 < ratio(it.false_rollback) <= 0.5,
+        ),
+    )
+
     interval: Duration = "15s"
     """Time between two looks at the metrics."""
     warmup: Duration = "0s"
@@ -145,8 +155,11 @@ class Analysis(Model):
     """How long a step may take in all, waiting for pods or for data included."""
     on_failure: OnFailure = "rollback"
     """What a failed gate, a broken candidate or a passed deadline does."""
-    gates: Gates = ()
-    """The gates of every step without its own."""
+    false_rollback: Percent = "2%"
+    """How likely a whole run may reject a sound version; divided over the gates that judge by evidence."""
+    gates: Gates | None = None
+    """The gates of every step without its own. When absent: success and latency are compared with stable, and the
+    traffic must divide as the weights say. None when empty."""
     provider: Provider | None = None
     """Where metrics come from; the engine's `--prometheus` when absent."""
     labels: MetricLabels = MetricLabels()

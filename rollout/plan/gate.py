@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
-from rollout.plan.base import Duration, Limit, Model, Name, Rule
+from rollout.plan.base import Duration, Limit, Model, Name, Percent, Rule, Tolerance, ratio
 
 
 class SecretKey(Model):
@@ -106,7 +106,7 @@ class Threshold(Model):
         ),
         Rule(
             "RO132",
-            "self.failures <= self.over",
+            "(has(self.failures) ? self.failures : 2) <= (has(self.over) ? self.over : 5)",
             "failures cannot be more than the looks it is counted in: over",
             lambda it: it.failures <= it.over,
         ),
@@ -148,8 +148,118 @@ class Threshold(Model):
     """Look and record, never decide."""
 
 
-Gate = Threshold
-"""Every gate type; a union discriminated by `type` once there is a second one."""
+class _Sequential(Model):
+    """What all gates that judge by evidence have."""
+
+    name: Name
+    """Names the gate in status, events and messages; unique in its step."""
+    every: Duration | None = None
+    """Time between two looks; the plan's `analysis.interval` when absent."""
+    observe_only: bool = False
+    """Look and record, never decide."""
+
+
+class _Judging(_Sequential):
+    """What those of them have that can fail a candidate."""
+
+    metric: Literal["success", "slow"] = "success"
+    """What is counted, from raw per-pod counters: `success` counts requests answered 5xx, `slow` those slower than
+    `slowerThan`."""
+    slower_than: Duration | None = None
+    """For `slow`: the latency that counts as slow; the next histogram edge at or above it is used."""
+    min_requests: Annotated[int, Field(ge=0, le=1_000_000)] = 50
+    """A step passes once its candidate has had so many requests."""
+    on_inconclusive: Literal["hold", "pass", "fail"] = "hold"
+    """What too little evidence means once the step's hold has been over for `maxHold`. `hold` waits for more, until
+    the step's deadline."""
+    max_hold: Duration = "30m"
+    """How long after the step's hold `onInconclusive: pass` and `fail` wait for evidence."""
+
+
+_SLOWER: Final = Rule(
+    "RO131",
+    "!has(self.slowerThan) || (has(self.metric) && self.metric == 'slow')",
+    "slowerThan goes with the metric slow",
+    lambda it: it.slower_than is None or it.metric == "slow",
+)
+
+
+class Compare(_Judging):
+    """A gate that compares the candidate with stable, which serves beside it: evidence instead of limits."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        _SLOWER,
+        Rule(
+            "RO147",
+            "!has(self.tolerance) || self.tolerance.endsWith('pp') && double(self.tolerance.replace('pp', '')) > 0.0"
+            " && double(self.tolerance.replace('pp', '')) <= 50.0",
+            "a difference of shares is written in points, over 0 and up to 50: 1pp",
+            lambda it: it.tolerance.endswith("pp") and 0 < ratio(it.tolerance) <= 0.5,
+        ),
+    )
+
+    type: Literal["compare"]
+    """`compare`: is the candidate worse than stable, by the evidence of all looks?"""
+    tolerance: Tolerance = "1pp"
+    """How much larger the candidate's share of bad requests may be, in points: 1pp is from 0.5 % to 1.5 %."""
+
+
+class Slo(_Judging):
+    """A gate that compares the candidate with an objective: it needs no other version."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "RO131",
+            "(has(self.metric) && self.metric == 'slow') == has(self.slowerThan)",
+            "slowerThan goes with the metric slow, and slow needs it",
+            lambda it: (it.metric == "slow") == (it.slower_than is not None),
+        ),
+        Rule(
+            "RO149",
+            "!has(self.objective) ||"
+            " (has(self.burn) ? self.burn : 1.0) * (100.0 - double(self.objective.replace('%', ''))) > 0.0"
+            " && (has(self.burn) ? self.burn : 1.0) * (100.0 - double(self.objective.replace('%', ''))) < 100.0",
+            "an objective allows some bad requests, and not all: burn times what it allows is over 0 and under 100 %",
+            lambda it: 0 < it.burn * (100 - float(it.objective.removesuffix("%"))) < 100,
+        ),
+    )
+
+    type: Literal["slo"]
+    """`slo`: has the candidate more bad requests than its objective allows?"""
+    objective: Percent
+    """The share of good requests that is promised."""
+    burn: Annotated[float, Field(gt=0, le=1000)] = 1
+    """How many times the bad requests that the objective allows still pass."""
+
+
+class TrafficSplit(_Sequential):
+    """A gate that holds the run while the traffic does not divide as the weight says; it never rolls back."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "RO148",
+            "!has(self.tolerance) || self.tolerance.endsWith('%') && double(self.tolerance.replace('%', '')) > 0.0"
+            " && double(self.tolerance.replace('%', '')) < 100.0",
+            "the tolerance of traffic is a part of the weight, over 0 and under 100 %: 25%",
+            lambda it: it.tolerance.endswith("%") and 0 < ratio(it.tolerance) < 1,
+        ),
+    )
+
+    type: Literal["traffic"]
+    """`traffic`: does the traffic divide as the weight says?"""
+    tolerance: Tolerance = "25%"
+    """How much more or less than its weight the candidate may get, as a part of the weight."""
+
+
+def _typed(value: Any) -> Any:
+    """A gate without a type is a threshold."""
+    return {"type": "threshold", **value} if isinstance(value, dict) and "type" not in value else value
+
+
+Gate = Annotated[
+    Annotated[Threshold | Compare | Slo | TrafficSplit, Field(discriminator="type")], BeforeValidator(_typed)
+]
+"""Every gate type, told apart by `type`; without one it is a threshold."""
 
 Gates = Annotated[
     tuple[Gate, ...],

@@ -67,7 +67,7 @@ def mistakes(error: ValidationError, model: type[BaseModel], scalars: Mapping[st
     for details in error.errors(include_url=False):
         if details["type"] == "too_short" and len(details["input"]) >= details["ctx"]["min_length"]:
             continue  # a list whose items are wrong counts as empty: that is no mistake of its own
-        yield _mistake(details, model, scalars.get(spell_path(details["loc"])))
+        yield _mistake(details, model, scalars.get(spell_path(_written(details["loc"]))))
 
 
 def nulls(value: Any, path: Path) -> Iterator[Mistake]:
@@ -94,10 +94,16 @@ def closest(word: str, words: Iterable[str]) -> str:
 def _mistake(details: ErrorDetails, model: type[BaseModel], written: str | None) -> Mistake:
     kind, loc, value = details["type"], details["loc"], details["input"]
     context = details.get("ctx", {})
-    path = spell_path(loc)
+    path = spell_path(_written(loc))
     shown = excerpt(written) if written is not None else _shown(value)
     if kind == "extra_forbidden":
         return Mistake("RO112", path, f"there is no field {loc[-1]} here", closest(str(loc[-1]), _fields(model, loc)))
+    if kind == "union_tag_invalid":
+        choice = [word.strip(" '") for word in context["expected_tags"].split(",")]
+        said = f"{excerpt(str(context['tag']))} is not {', '.join(choice[:-1])} or {choice[-1]}"
+        return Mistake(
+            "RO114", f"{path}.{context['discriminator'].strip(chr(39))}", said, closest(context["tag"], choice)
+        )
     if kind == "missing":
         return Mistake("RO115", path, f"{loc[-1]} is missing")
     if kind == "rule":
@@ -125,6 +131,15 @@ def _mistake(details: ErrorDetails, model: type[BaseModel], written: str | None)
             "RO113", path, f"{shown} is not {_TYPES[kind]}", _quotes(value, written, text=kind == "string_type")
         )
     return Mistake("RO113", path, f"{shown}: {details['msg']}")
+
+
+def _written(loc: Path) -> Path:
+    """A path without what pydantic puts into it: the type of a gate, which is no field."""
+    return tuple(part for index, part in enumerate(loc) if not _is_type(loc, index))
+
+
+def _is_type(loc: Path, index: int) -> bool:
+    return index >= 2 and loc[index - 2] == "gates" and isinstance(loc[index - 1], int)
 
 
 def _shown(value: Any) -> str:
@@ -170,16 +185,23 @@ def _is_number(text: str) -> bool:
 def _fields(model: type[BaseModel], loc: Path) -> Iterator[str]:
     """The fields that the mapping around an unknown one has."""
     here: type[BaseModel] | None = model
-    for part in loc[:-1]:
-        if isinstance(part, str) and here is not None:
-            field = next((it for name, it in here.model_fields.items() if part in (it.alias, name)), None)
-            here = _model_in(field.annotation) if field else None
+    models: list[type[BaseModel]] = []
+    for index, part in enumerate(loc[:-1]):
+        if not isinstance(part, str) or here is None:
+            continue
+        if _is_type(loc, index):
+            here = next((it for it in models if part in get_args(it.model_fields["type"].annotation)), None)
+            continue
+        field = next((it for name, it in here.model_fields.items() if part in (it.alias, name)), None)
+        models = list(_models_in(field.annotation)) if field else []
+        here = models[0] if models else None
     if here is not None:
         yield from (field.alias or name for name, field in here.model_fields.items())
 
 
-def _model_in(annotation: Any) -> type[BaseModel] | None:
-    """The model inside `tuple[Model, ...] | None` and its like."""
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The models inside `tuple[Model, ...] | None` and its like."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return next((found for part in get_args(annotation) if (found := _model_in(part)) is not None), None)
+        yield annotation
+    for part in get_args(annotation):
+        yield from _models_in(part)

@@ -27,6 +27,7 @@ from pydantic.alias_generators import to_camel
 
 from rollout.plan.canary import OnFailure
 from rollout.plan.gate import MetricLabels, Provider
+from rollout.plan.sequential import CompareGate, SloGate, TrafficGate
 
 FORMAT: Final = 2
 """Raised when a stored program could be misread by an older engine, or an older program by this one."""
@@ -130,7 +131,9 @@ class QueryGate:
     kind: Literal["query"] = "query"
 
 
-Gate = Annotated[CountGate | QueryGate, Discriminator("kind")]
+Limits = CountGate | QueryGate
+"""A gate that compares each look with fixed limits."""
+Gate = Annotated[CountGate | QueryGate | CompareGate | SloGate | TrafficGate, Discriminator("kind")]
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Final, Literal
 
 from pydantic import ConfigDict, TypeAdapter
 
+from rollout.plan.evidence import Evidence
 from rollout.plan.program import STORED, StoredProgram
 
 
@@ -90,6 +91,8 @@ class GateState:
     query: str = ""
     anew: bool = False
     """The next look only says where the counters begin: what was before is no evidence of this attempt."""
+    evidence: Evidence | None = None
+    """What all looks together are worth, for a gate that judges by evidence."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from rollout.plan.base import seconds
 from rollout.plan.canary import Analysis, Approve, CanarySpec, Linear, OnFailure, Step
-from rollout.plan.gate import Gate
+from rollout.plan.gate import Compare, Gate, TrafficSplit
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +36,11 @@ def planned_steps(spec: CanarySpec) -> tuple[PlannedStep, ...]:
         written = [("spec.linear", Step(weight=weight, hold=spec.linear.every)) for weight in weights]
     else:
         written = [(f"spec.steps[{index}]", step) for index, step in enumerate(spec.steps or ())]
+    gates = common_gates(spec)
     planned: list[PlannedStep] = []
     for path, step in written:
         taken = {done.name for done in planned} | {other.name for _, other in written if other.name}
-        planned.append(_planned(path, step, spec.analysis, step.name or _free(_default_name(step), taken)))
+        planned.append(_planned(path, step, spec.analysis, gates, step.name or _free(_default_name(step), taken)))
     return tuple(planned)
 
 
@@ -54,7 +56,23 @@ def linear_weights(linear: Linear) -> tuple[float, ...]:
     return (*weights, linear.to)
 
 
-def _planned(path: str, step: Step, analysis: Analysis, name: str) -> PlannedStep:
+DEFAULT_GATES: Final[tuple[Gate, ...]] = (
+    Compare(name="success", type="compare"),
+    Compare(name="latency", type="compare", metric="slow", tolerance="2pp"),
+    TrafficSplit(name="traffic", type="traffic"),
+)
+"""What judges a plan that names no gates: no numbers have to be known beforehand."""
+
+
+def common_gates(spec: CanarySpec) -> tuple[Gate, ...]:
+    """The gates of every step without its own."""
+    if spec.analysis.gates is not None:
+        return spec.analysis.gates
+    countable = spec.traffic is None or spec.traffic.workloads is not None
+    return DEFAULT_GATES if countable else ()
+
+
+def _planned(path: str, step: Step, analysis: Analysis, gates: tuple[Gate, ...], name: str) -> PlannedStep:
     own = step.gates is not None
     deadline = seconds(step.deadline or analysis.deadline)
     if step.approve is not None and step.deadline is None:
@@ -69,7 +87,7 @@ def _planned(path: str, step: Step, analysis: Analysis, name: str) -> PlannedSte
         warmup=0.0 if step.approve is not None else seconds(analysis.warmup),
         deadline=deadline,
         on_failure=step.on_failure or analysis.on_failure,
-        gates=step.gates if step.gates is not None else analysis.gates,
+        gates=step.gates if step.gates is not None else gates,
         gates_path=f"{path}.gates" if own else "spec.analysis.gates",
     )
 

@@ -133,15 +133,20 @@ class _Converter:
         raise NotStructuralError(f"an alternative without a discriminator: {given}")
 
     def _union(self, branches: Sequence[Mapping[str, Any]], tag: str) -> Json:
-        """Variants merged into one object; CEL says which field goes with which tag."""
+        """Variants merged into one object; CEL says which field goes with which tag. One may need no tag."""
         variants: dict[str, Json] = {}
         for branch in branches:
             variant = self.convert(branch)
             variants[variant["properties"][tag]["enum"][0]] = variant
-        properties: Json = {tag: {"type": "string", "enum": list(variants)}}
+        default = next((name for name, variant in variants.items() if tag not in variant.get("required", ())), None)
+        kind: Json = {"type": "string", "enum": list(variants), **({"default": default} if default else {})}
+        if descriptions := [it["properties"][tag].get("description", "") for it in variants.values()]:
+            kind |= {"description": " ".join(filter(None, descriptions))} if any(descriptions) else {}
+        properties: Json = {tag: kind}
+        rules: list[Json] = []
         owners: dict[str, list[str]] = {}
-        rules = []
         for name, variant in variants.items():
+            rules += [_only(tag, name, rule) for rule in variant.get("x-kubernetes-validations", ())]
             for field, schema in variant["properties"].items():
                 if field == tag:
                     continue
@@ -149,15 +154,36 @@ class _Converter:
                 if _shape(properties.setdefault(field, schema)) != _shape(schema):
                     raise NotStructuralError(f"{field} differs between the variants of {tag}")
                 owners.setdefault(field, []).append(name)
-                if field in variant.get("required", ()):
-                    rule = f"self.{tag} != '{name}' || has(self.{field})"
-                    rules.append({"rule": rule, "message": f"{name} needs {field}"})
-        for field, names in owners.items():
-            if len(names) < len(variants):
-                words = ", ".join(f"'{name}'" for name in names)
-                rule = f"!has(self.{field}) || self.{tag} in [{words}]"
-                rules.append({"rule": rule, "message": f"{field} goes with {tag} {' or '.join(names)}"})
-        return {"type": "object", "properties": properties, "required": [tag], "x-kubernetes-validations": rules}
+        rules += _belonging(tag, variants, owners)
+        common = [it for it in properties if all(it in variant.get("required", ()) for variant in variants.values())]
+        return {
+            "type": "object",
+            "properties": properties,
+            "required": common if default else [tag, *(it for it in common if it != tag)],
+            "x-kubernetes-validations": rules,
+        }
+
+
+def _only(tag: str, name: str, rule: Json) -> Json:
+    """A rule of one variant, for the object that is all of them."""
+    return rule | {"rule": f"self.{tag} != '{name}' || ({rule['rule']})"}
+
+
+def _belonging(tag: str, variants: Mapping[str, Json], owners: Mapping[str, list[str]]) -> list[Json]:
+    """What each variant needs, and what belongs to none but some of them."""
+    rules = []
+    for field, names in owners.items():
+        needing = [name for name in names if field in variants[name].get("required", ())]
+        if len(needing) < len(variants):
+            rules += [
+                {"rule": f"self.{tag} != '{name}' || has(self.{field})", "message": f"{name} needs {field}"}
+                for name in needing
+            ]
+        if len(names) < len(variants):
+            words = ", ".join(f"'{name}'" for name in names)
+            rule = f"!has(self.{field}) || self.{tag} in [{words}]"
+            rules.append({"rule": rule, "message": f"{field} goes with {tag} {' or '.join(names)}"})
+    return rules
 
 
 def _shape(schema: Json) -> Json:

@@ -17,7 +17,7 @@ class CountAsk:
     """Raw cumulative counters of one workload, by pod.
 
     `success` counts requests and those answered 5xx; `slow` counts requests and those slower than `slower_than`
-    seconds, at the next histogram edge at or above it.
+    seconds, at the next histogram edge at or above it; without `slower_than`, those up to each edge (`within`).
     """
 
     metric: Literal["success", "slow"]
@@ -78,6 +78,8 @@ class Reading:
     detail: str = ""
     edge: float | None = None
     """For `slow`: the histogram edge that was used, seconds."""
+    within: Mapping[float, float] = field(default_factory=dict)
+    """For `slow` without a bound: how many of all requests were at most as slow as each edge, seconds."""
 
 
 class Metrics(Protocol):

@@ -64,6 +64,14 @@ class MetricsSuite:
         bench.count("web-a", total=100, slow=7)
         assert (await one(bench, CountAsk("slow", NAMESPACE, WORKLOAD, slower_than=0.3))).edge == 0.5
 
+    async def test_without_a_bound_all_edges_are_told(self, bench: Bench) -> None:
+        bench.count("web-a", total=100, bad=3, slow=7)
+        bench.count("web-b", total=50, slow=1)
+        reading = await one(bench, CountAsk("slow", NAMESPACE, WORKLOAD))
+        assert (reading.status, reading.edge) == ("value", None)
+        assert {edge: reading.within[edge] for edge in (0.25, 0.5, 1.0)} == {0.25: 142.0, 0.5: 142.0, 1.0: 150.0}
+        assert reading.pods == {"web-a": (100.0, 0.0), "web-b": (50.0, 0.0)}
+
     async def test_another_workload_is_not_counted(self, bench: Bench) -> None:
         bench.count("web-a", total=100)
         for other in (CountAsk("success", NAMESPACE, "web-canary"), CountAsk("success", "bank", WORKLOAD)):

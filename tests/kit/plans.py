@@ -15,12 +15,15 @@ SLOW = {"name": "slow", "metric": "slow", "slowerThan": "500ms", "max": "5%"}
 STEPS = [{"weight": 10}, {"weight": 50}]
 CLEAN: dict[str, Any] = {"target": {"name": "web"}, "steps": STEPS, "analysis": {"gates": [SUCCESS]}}
 LINEAR: dict[str, Any] = {key: value for key, value in CLEAN.items() if key != "steps"}
+COMPARE = {"name": "errors", "type": "compare"}
+SPLIT = {"name": "split", "type": "traffic"}
 TRAFFIC: dict[str, Any] = {
     "service": "web",
     "traffic": {"stable": {"subset": "v1"}, "candidate": {"subset": "v2"}, "workloads": ["web-v1", "web-v2"]},
     "steps": STEPS,
     "analysis": {"gates": [SUCCESS]},
 }
+NAMELESS: dict[str, Any] = TRAFFIC | {"traffic": {"stable": {"subset": "a"}, "candidate": {"subset": "b"}}}
 
 
 def text(spec: dict[str, Any], name: str = "web", namespace: str = "shop") -> str:
@@ -93,7 +96,10 @@ BROKEN = [
     Broken("RO131", "spec.analysis.gates[0]", gate(name="a", metric="slow", max=0.1)),
     Broken("RO131", "spec.analysis.gates[0]", gate(name="a", metric="success", min=0.9, slowerThan="1s")),
     Broken("RO132", "spec.analysis.gates[0]", gate(**SUCCESS, failures=6)),
-    Broken("RO133", "spec", CLEAN | {"analysis": {}}),
+    Broken("RO125", "spec.analysis", analysis(falseRollback="0%")),
+    Broken("RO125", "spec.analysis", analysis(falseRollback="60%")),
+    Broken("RO133", "spec", CLEAN | {"analysis": {"gates": []}}),
+    Broken("RO133", "spec", {key: value for key, value in NAMELESS.items() if key != "analysis"}),
     Broken("RO133", "spec", gate(**SUCCESS, observeOnly=True)),
     Broken("RO134", "spec.analysis.gates[0]", gate(name="a", metric="success")),
     Broken("RO135", "spec.analysis.gates[1].name", CLEAN | {"analysis": {"gates": [SUCCESS, SUCCESS]}}),
@@ -130,6 +136,19 @@ BROKEN = [
         gate(name="a", template="there", min=1),
         Known(templates={"there": TemplateSpec(query="up{z='${zone}'}")}),
     ),
+    Broken("RO131", "spec.analysis.gates[0]", gate(**COMPARE, slowerThan="1s")),
+    Broken("RO131", "spec.analysis.gates[0]", gate(name="a", type="slo", metric="slow", objective="99%")),
+    Broken("RO139", "spec.analysis.gates[0].slowerThan", gate(**COMPARE, metric="slow", slowerThan="300ms")),
+    Broken("RO143", "spec.analysis.gates[0].minRequests", gate(**COMPARE, minRequests=0)),
+    Broken("RO147", "spec.analysis.gates[0]", gate(**COMPARE, tolerance="1%")),
+    Broken("RO147", "spec.analysis.gates[0]", gate(**COMPARE, tolerance="0pp")),
+    Broken("RO148", "spec.analysis.gates[0]", gate(**SPLIT, tolerance="25pp")),
+    Broken("RO148", "spec.analysis.gates[0]", gate(**SPLIT, tolerance="100%")),
+    Broken("RO149", "spec.analysis.gates[0]", gate(name="a", type="slo", objective="100%")),
+    Broken("RO149", "spec.analysis.gates[0]", gate(name="a", type="slo", objective="90%", burn=10)),
+    Broken("RO112", "spec.analysis.gates[0].objective", gate(**COMPARE, objective="99%")),
+    Broken("RO114", "spec.analysis.gates[0].type", gate(name="a", type="compair")),
+    Broken("RO115", "spec.analysis.gates[0].objective", gate(name="a", type="slo")),
     Broken("RO150", "spec", CLEAN | TRAFFIC),
     Broken("RO150", "spec", {"steps": STEPS}),
     Broken("RO151", "spec", CLEAN | {"linear": {"step": 10, "every": "1m"}}),
@@ -138,8 +157,10 @@ BROKEN = [
     Broken(
         "RO154",
         "spec.analysis.gates[0].metric",
-        TRAFFIC | {"traffic": {"stable": {"subset": "a"}, "candidate": {"subset": "b"}}},
+        NAMELESS,
     ),
+    Broken("RO154", "spec.analysis.gates[0].metric", NAMELESS | {"analysis": {"gates": [COMPARE]}}),
+    Broken("RO154", "spec.analysis.gates[0].type", NAMELESS | {"analysis": {"gates": [SPLIT]}}),
     Broken("RO155", "spec.strategy", CLEAN | {"strategy": "canari"}, Known(strategies=frozenset({"canary"}))),
     Broken("RO156", "spec.router.type", CLEAN | {"router": {"type": "isto"}}, Known(routers=frozenset({"istio"}))),
     Broken("RO157", "spec.target.name", CLEAN | {"target": {"name": "a" * 57}}),
@@ -162,5 +183,14 @@ BROKEN = [
             "steps": [{"weight": weight, "hold": "5m"} for weight in range(10, 60)],
             "analysis": {"gates": [{"name": f"g{n}", "query": "x" * 4000, "min": 1} for n in range(2)]},
         },
+    ),
+    Broken("RO163", "spec.steps[1].gates[0]", steps({"weight": 10, "gates": []}, {"weight": 100, "gates": [COMPARE]})),
+    Broken(
+        "RO163", "spec.steps[1]", {"target": {"name": "web"}, "steps": [{"weight": 10, "gates": []}, {"weight": 100}]}
+    ),
+    Broken(
+        "RO164",
+        "spec.analysis.gates[0].name",
+        steps({"weight": 10, "gates": [COMPARE | {"name": "success"}]}, {"weight": 50}),
     ),
 ]

@@ -26,6 +26,7 @@ from rollout.plan.program import (
     Side,
     weight_of,
 )
+from rollout.plan.sequential import CompareGate, SloGate, TrafficGate
 from rollout.plan.steps import linear_weights
 from rollout.plan.strategy import Facts
 from strategies.canary import Canary
@@ -157,6 +158,37 @@ def test_built_in_metrics_are_counted_as_shares() -> None:
         CountGate("success", "success", every=20, failures=2, over=5, min=0.99),
         CountGate("slow", "slow", every=20, failures=2, over=5, max=0.05, slower_than=0.5),
     )
+
+
+def test_gates_that_judge_by_evidence_share_the_budget_of_the_plan() -> None:
+    gates = [
+        {"name": "errors", "type": "compare", "tolerance": "0.5pp", "minRequests": 10},
+        {"name": "slo", "type": "slo", "objective": "50%", "burn": 0.5, "metric": "slow", "slowerThan": "1s"},
+        {"name": "split", "type": "traffic", "every": "30s", "observeOnly": True},
+    ]
+    analysis = {"gates": gates, "interval": "10s", "hold": "5m", "falseRollback": "4%"}
+    step = compiled(steps=[{"weight": 5}, {"weight": 50}], analysis=analysis).steps[0]
+    assert step.gates == (
+        CompareGate("errors", "success", 10, 0.005, 60, 0.02, min_requests=10),
+        SloGate("slo", "slow", 10, 0.25, 60, 0.02, slower_than=1),
+        TrafficGate("split", 30, 0.25, 20, observe_only=True),
+    )
+
+
+def test_a_plan_without_gates_compares_both_versions_and_watches_the_split() -> None:
+    program = compiled(steps=[{"weight": 5}], promotion={"bake": "1m"})
+    assert [(gate.name, gate.kind) for gate in program.steps[0].gates] == [
+        ("success", "compare"),
+        ("latency", "compare"),
+        ("traffic", "traffic"),
+    ]
+    assert [gate.name for gate in program.steps[1].gates] == ["success", "latency"], "all traffic is on one side"
+    alphas = {gate.alpha for gate in program.steps[0].gates if isinstance(gate, CompareGate)}
+    assert alphas == {0.01}
+
+
+def test_a_plan_with_an_empty_list_of_gates_has_none() -> None:
+    assert compiled(steps=[{"weight": 5}], analysis={"gates": []}).steps[0].gates == ()
 
 
 def query_gate(gate: dict[str, Any], facts: Facts | None = None, **spec: Any) -> QueryGate:

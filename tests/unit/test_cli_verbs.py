@@ -357,7 +357,7 @@ def test_lint_says_where(shell: Shell) -> None:
 
 
 def test_lint_can_fail_on_warnings(shell: Shell) -> None:
-    path = shell.file(analysis={"hold": "1m"})
+    path = shell.file(analysis={"hold": "1m", "gates": []})
     found = shell.json("lint", path)["findings"]
     assert {it["level"] for it in found} == {"warning"}
     assert shell.run("lint", path).exit_code == 0

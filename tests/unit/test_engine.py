@@ -362,3 +362,13 @@ def test_an_ended_run_does_nothing() -> None:
     state = State(Phase.SUCCEEDED)
     turn = decide(RUN, state, seen(), 111.0)
     assert (turn.state, turn.actions, turn.wake) == (state, (), float("inf"))
+
+
+def test_a_candidate_that_still_has_requests_is_not_deleted_whatever_an_older_look_said() -> None:
+    """A look that shows the past may strike its weight out; the next one shows what is."""
+    state = State(phase=Phase.ROLLING_BACK, floor=3, since=100.0, started=100.0, outcome=Phase.ABORTED, drained=101.0)
+    state = replace(state, journal=journal("subsets", "route", "candidate"))
+    turn = decide(RUN, state, steered(10.0), 110.0)
+    assert (turn.actions, turn.state.drained) == ((Steer(0),), 117.0)
+    assert decide(RUN, turn.state, steered(0.0), 111.0).actions == ()
+    assert decide(RUN, turn.state, steered(0.0), 117.5).actions == (Retire(),)

@@ -14,6 +14,8 @@ class Behaviour:
 
     error_rate: float = 0.0
     """Share of requests answered 5xx."""
+    error_burst: int = 1
+    """So many of a pod's requests in a row fail together; their share stays the same."""
     slow_rate: float = 0.0
     """Share of requests that take `slow_seconds` instead of 20 ms."""
     slow_seconds: float = 0.8

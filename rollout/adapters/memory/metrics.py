@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, Literal
 
 from rollout.adapters.memory.objects import Objects
-from rollout.adapters.memory.traffic import Traffic
+from rollout.adapters.memory.traffic import PodCounters, Traffic
 from rollout.plan.kinds import POD, Ref
 from rollout.ports.metrics import Ask, CountAsk, Reading, ScalarAsk, Series, VectorAsk
 
@@ -90,14 +90,26 @@ class MemoryMetrics:
         return Reading("value", ask.query, value=value)
 
     def _counts(self, ask: CountAsk) -> Reading:
-        edge = None if ask.slower_than is None else edge_for(ask.slower_than)
+        slow = ask.metric == "slow"
+        edge = edge_for(ask.slower_than) if ask.slower_than is not None else None
         since = self._objects.now() - self.linger
-        pods = {
-            name: (float(c.requests), float(c.errors if edge is None else c.slower_than(edge)))
+        found = {
+            name: c
             for name, c in self._traffic.pods.items()
             if (c.namespace, c.workload) == (ask.namespace, ask.workload) and self._gone.get(name, since) >= since
         }
-        return Reading("value" if pods else "no-data", query_of(ask), pods=pods, edge=edge)
+        pods = {name: (float(c.requests), float(_bad(c, ask.metric, edge))) for name, c in found.items()}
+        within = {
+            at: float(sum(c.requests - c.slower_than(at) for c in found.values()))
+            for at in (EDGES if slow and edge is None else ())
+        }
+        return Reading("value" if pods else "no-data", query_of(ask), pods=pods, edge=edge, within=within)
+
+
+def _bad(counters: PodCounters, metric: str, edge: float | None) -> int:
+    if metric == "success":
+        return counters.errors
+    return 0 if edge is None else counters.slower_than(edge)
 
 
 def edge_for(slower_than: float) -> float:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from rollout.adapters.memory.behaviour import Behaviours
+from rollout.adapters.memory.behaviour import Behaviour, Behaviours
 from rollout.adapters.memory.mesh import ROUTING, Caller, Cause, Share, Snapshot, fqdn, resolve, snapshot
 from rollout.adapters.memory.objects import Objects
 from rollout.adapters.memory.rolling import HASH_LABEL
@@ -124,6 +124,8 @@ class Traffic:
         self._random = random.Random(seed)  # noqa: S311 - simulated, reproducible luck
         self._known: deque[Snapshot] = deque([snapshot(objects)])
         self._stale = False
+        self._bursts: dict[str, int] = {}
+        """By pod: requests that a burst of errors still has to hit."""
         self._last = objects.now()
         objects.watchers.append(self._notice)
 
@@ -213,7 +215,7 @@ class Traffic:
             self._fail(client, Cause.KILLED, workload, count)
             return
         behaviour = self._behaviours.of_pod(pod)
-        errors, slow = self._some(count, behaviour.error_rate), self._some(count, behaviour.slow_rate)
+        errors, slow = self._errors(pod, count, behaviour), self._some(count, behaviour.slow_rate)
         self.ledger.by_workload[workload] += count
         if _leaks(share, pod):
             self.ledger.leaks.append(Leak(self._objects.now(), client.host, workload, count))
@@ -231,6 +233,16 @@ class Traffic:
         """Late proxies may know a pod that is no more."""
         current = self._objects.get(ref_of(pod))
         return current is None or current["metadata"]["uid"] != pod["metadata"]["uid"]
+
+    def _errors(self, pod: Json, count: int, behaviour: Behaviour) -> int:
+        """Requests that fail: alone, or what is left of earlier bursts and the new ones."""
+        if behaviour.error_burst <= 1:
+            return self._some(count, behaviour.error_rate)
+        uid = pod["metadata"]["uid"]
+        begun = self._some(count, behaviour.error_rate / behaviour.error_burst)
+        due = self._bursts.get(uid, 0) + begun * behaviour.error_burst
+        self._bursts[uid] = due - min(due, count)
+        return min(due, count)
 
     def _some(self, count: int, rate: float) -> int:
         return sum(self._random.random() < rate for _ in range(count)) if rate > 0 else 0

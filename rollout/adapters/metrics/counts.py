@@ -6,7 +6,7 @@ import asyncio
 import math
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 from rollout.adapters.metrics import promql
@@ -81,13 +81,17 @@ async def _slow_chunk(
     now = asyncio.get_running_loop().time()
     edges = {ask: cache.get(labels, workload_of(ask), now) for ask in asks}
     chosen = {ask: edge for ask in asks if (edge := _edge_for(ask, edges[ask])) is not None}
+    whole = [ask for ask in asks if ask.slower_than is None and edges[ask]]
     pods: dict[Workload, dict[str, _Pod]] = {}
     if chosen:
         les = {le for ask, edge in chosen.items() for le in edges[ask][edge]}
+        les |= {le for ask in whole for spelled in edges[ask].values() for le in spelled}
         pods = _by_pod(labels, await query(promql.buckets(labels, _workloads(chosen), les)))
     readings: dict[CountAsk, Reading] = {}
     for ask in asks:
-        if ask in chosen:
+        if ask in whole:
+            readings[ask] = _histogram(ask, pods.get(workload_of(ask), {}), edges[ask], stale_after)
+        elif ask in chosen:
             edge = chosen[ask]
             readings[ask] = _slow(ask, pods.get(workload_of(ask), {}), edge, edges[ask][edge], stale_after)
         else:
@@ -172,6 +176,21 @@ def _slow(ask: CountAsk, pods: Mapping[str, _Pod], edge: float, les: frozenset[s
     if ask.slower_than is not None and edge > ask.slower_than * (1 + 1e-9):
         detail = f"the histogram has no edge at {ask.slower_than:g} s: counting requests slower than {edge:g} s"
     return _counted(ask, pods, counts, stale_after, edge=edge, detail=detail)
+
+
+def _histogram(
+    ask: CountAsk, pods: Mapping[str, _Pod], edges: Mapping[float, frozenset[str]], stale_after: float
+) -> Reading:
+    """All edges at once, over all pods that have them: what a bound is chosen from."""
+    spelled = {edge: sorted(les) for edge, les in edges.items()}
+    found = {
+        name: {edge: max((pod.buckets.get(le, 0.0) for le in les), default=0.0) for edge, les in spelled.items()}
+        for name, pod in pods.items()
+        if "+Inf" in pod.buckets and all(any(le in pod.buckets for le in les) for les in spelled.values())
+    }
+    counts = {name: (pods[name].buckets["+Inf"], 0.0) for name in found}
+    within = {edge: math.fsum(by_edge[edge] for by_edge in found.values()) for edge in edges}
+    return replace(_counted(ask, pods, counts, stale_after), within=within if found else {})
 
 
 def _counted(

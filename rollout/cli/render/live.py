@@ -29,7 +29,7 @@ from rollout.cli.render.words import (
 from rollout.controller.view import RunView
 from rollout.decide.gates import show
 from rollout.decide.turn import hold_spent, spent
-from rollout.plan.program import Approve, Gate, Step
+from rollout.plan.program import Approve, Gate, Limits, Step
 from rollout.plan.run import GateState, Note, Phase
 
 _BAR = 30
@@ -166,16 +166,21 @@ def _gate(gate: Gate, state: GateState) -> list[Cell]:
 
 def verdict(gate: Gate, state: GateState) -> Text:
     """The last look in words: `✔ pass 4/5`, `✖ fail 1/5, 2 end the run`, `◷ no-data`."""
-    judged = [x for x in state.looks if x.verdict in ("pass", "fail")][-gate.over :]
+    over = gate.over if isinstance(gate, Limits) else len(state.looks)
+    judged = [x for x in state.looks if x.verdict in ("pass", "fail")][-over:] if over else []
     failed = sum(x.verdict == "fail" for x in judged)
     last = state.looks[-1] if state.looks else None
     if last is None:
         return Text.assemble(BUSY, " not looked at yet")
     match last.verdict:
+        case "pass" if not isinstance(gate, Limits):
+            return Text.assemble(GOOD, " pass")
+        case "fail" if not isinstance(gate, Limits):
+            return Text.assemble(BAD, " fail")
         case "pass":
             return Text.assemble(GOOD, f" pass {len(judged) - failed}/{len(judged)}")
         case "fail":
-            end = "" if gate.observe_only else f", {gate.failures} {_end(gate)}"
+            end = f", {gate.failures} {_end(gate)}" if isinstance(gate, Limits) and not gate.observe_only else ""
             return Text.assemble(BAD, f" fail {failed}/{len(judged)}{end}")
         case "no-data" | "inconclusive":
             return Text.assemble(WAIT, f" {last.verdict}: waits")
@@ -183,7 +188,7 @@ def verdict(gate: Gate, state: GateState) -> Text:
             return Text.assemble(WARN, " unknown: metrics unavailable")
 
 
-def _end(gate: Gate) -> str:
+def _end(gate: Limits) -> str:
     return "ends the run" if gate.failures == 1 else "end the run"
 
 

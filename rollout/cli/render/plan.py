@@ -5,24 +5,28 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, assert_never
 
 from rich.text import Text
 
 from rollout.cli.render.words import Cell, columns, length, lines, percent
+from rollout.decide.figures import points, slowness, what
 from rollout.plan.program import (
     Approve,
     Conclude,
     CountGate,
     Gate,
     Instruction,
+    Limits,
     Prepare,
     Program,
+    QueryGate,
     Release,
     Route,
     Step,
     weight_of,
 )
+from rollout.plan.sequential import CompareGate, SloGate, TrafficGate
 
 _WIDTH = 80
 _FAILURES = {"rollback": "roll back", "hold": "hold"}
@@ -116,12 +120,23 @@ def gates(step: Step) -> list[str]:
 
 
 def limit(gate: Gate) -> str:
-    """`≥ 99 %`, `≤ 500`, or both."""
-    bounds_ = [("≥", gate.min), ("≤", gate.max)]
-    return " and ".join(f"{sign} {amount(gate, value)}" for sign, value in bounds_ if value is not None)
+    """`≥ 99 %`, `≤ 500`, or both; `≤ 1 point worse`, `≤ 0.5 % failed`, `± 25 %`."""
+    match gate:
+        case CompareGate():
+            slow = f" slower than {slowness(gate.slower_than)}" if gate.slower_than is not None else ""
+            return f"≤ {points(gate.tolerance)} worse{slow}"
+        case SloGate():
+            return f"≤ {percent(100 * gate.allowed)} {what(gate.metric, gate.slower_than)}"
+        case TrafficGate():
+            return f"as the weight ± {percent(100 * gate.tolerance)}"
+        case CountGate() | QueryGate():
+            bounds_ = [("≥", gate.min), ("≤", gate.max)]
+            return " and ".join(f"{sign} {amount(gate, value)}" for sign, value in bounds_ if value is not None)
+        case _:
+            assert_never(gate)
 
 
-def amount(gate: Gate, value: float) -> str:
+def amount(gate: Limits, value: float) -> str:
     """A value in the gate's unit."""
     if isinstance(gate, CountGate):
         return percent(100 * value)
@@ -186,11 +201,23 @@ def _step_json(number: int, step: Step) -> dict[str, Any]:
         "hold": step.hold,
         "deadline": step.deadline,
         "onFailure": step.on_failure,
-        "gates": [
-            {"name": g.name, "min": g.min, "max": g.max, "failures": g.failures, "over": g.over, "every": g.every}
-            for g in step.gates
-        ],
+        "gates": [{"name": g.name, **terms(g), "every": g.every} for g in step.gates],
     }
+
+
+def terms(gate: Gate) -> dict[str, Any]:
+    """What a gate is judged by, for machines: shares 0..1."""
+    match gate:
+        case CompareGate():
+            return {"type": "compare", "metric": gate.metric, "tolerance": gate.tolerance, "alpha": gate.alpha}
+        case SloGate():
+            return {"type": "slo", "metric": gate.metric, "allowed": gate.allowed, "alpha": gate.alpha}
+        case TrafficGate():
+            return {"type": "traffic", "tolerance": gate.tolerance}
+        case CountGate() | QueryGate():
+            return {"min": gate.min, "max": gate.max, "failures": gate.failures, "over": gate.over}
+        case _:
+            assert_never(gate)
 
 
 def _wrapped(rows: Iterable[list[Cell]]) -> list[Text]:

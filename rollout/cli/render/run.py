@@ -8,14 +8,16 @@ from typing import Any
 
 from rich.text import Text
 
-from rollout.cli.render.plan import change, limit
+from rollout.cli.render.evidence import evidence_json
+from rollout.cli.render.plan import change, limit, terms
 from rollout.cli.render.words import BAD, clock, columns, headline, length, lines, percent, sign, stamp
 from rollout.controller.view import RunView, StoredRun, UnreadRun
 from rollout.decide.gates import failure
 from rollout.decide.reason import Reason
 from rollout.plan.base import Json
-from rollout.plan.program import Gate, weight_of
+from rollout.plan.program import Gate, Limits, weight_of
 from rollout.plan.run import GateState, Phase
+from rollout.plan.sequential import Sequential
 
 _WIDTH = 80
 _INDENT = 11
@@ -258,15 +260,19 @@ def _gate_json(gate: Gate, state: GateState) -> dict[str, Any]:
     last = state.looks[-1] if state.looks else None
     return {
         "name": gate.name,
-        "min": gate.min,
-        "max": gate.max,
+        **_terms(gate),
         "value": last.value if last else None,
         "verdict": last.verdict if last else None,
         "text": last.text if last else "",
         "requests": state.requests,
         "query": state.query,
         "looks": [{"at": stamp(x.at), "verdict": x.verdict, "value": x.value, "text": x.text} for x in state.looks],
+        **({"evidence": evidence_json(gate, state)} if isinstance(gate, Sequential) else {}),
     }
+
+
+def _terms(gate: Gate) -> dict[str, Any]:
+    return {"min": gate.min, "max": gate.max} if isinstance(gate, Limits) else terms(gate)
 
 
 def name(view: StoredRun) -> str:

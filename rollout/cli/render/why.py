@@ -6,6 +6,7 @@ from typing import Any
 
 from rich.text import Text
 
+from rollout.cli.render.evidence import told
 from rollout.cli.render.live import note
 from rollout.cli.render.plan import action, change, limit
 from rollout.cli.render.run import (
@@ -22,7 +23,7 @@ from rollout.cli.render.run import (
 from rollout.cli.render.words import BAD, GOOD, WAIT, Cell, clock, columns, headline, length, lines, stamp
 from rollout.controller.view import RunView
 from rollout.decide.gates import show
-from rollout.plan.program import Gate
+from rollout.plan.program import Gate, Limits
 from rollout.plan.run import GateState, Look, Note
 
 
@@ -76,6 +77,7 @@ def _evidence(view: RunView) -> list[Text | str]:
     parts: list[Text | str] = [
         f"  {'looks':<9}{gate.name}, limit {limit(gate)}; {_rule(gate)}",
         *columns(rows, indent=" " * 11),
+        *told(gate, state),
     ]
     if query := failed_query(view):
         parts.append(f"  {'query':<9}{query}")
@@ -83,7 +85,9 @@ def _evidence(view: RunView) -> list[Text | str]:
 
 
 def _rule(gate: Gate) -> str:
-    return f"{gate.failures} failed of {gate.over} looks end the run"
+    if isinstance(gate, Limits):
+        return f"{gate.failures} failed of {gate.over} looks end the run"
+    return "the evidence of all looks together decides"
 
 
 def _look(gate: Gate, look: Look) -> list[Cell]:
@@ -93,12 +97,14 @@ def _look(gate: Gate, look: Look) -> list[Cell]:
         clock(look.at),
         Text.assemble(mark, f" {look.verdict}"),
         value,
-        look.text if look.value is None else _aside(look),
+        look.text if look.value is None else _aside(gate, look),
     ]
 
 
-def _aside(look: Look) -> str:
+def _aside(gate: Gate, look: Look) -> str:
     """What the text of a judged look says besides value and limit: `(970 good of 1000)`."""
+    if not isinstance(gate, Limits):
+        return look.text.partition(": ")[2] or look.text.partition("; ")[2]
     return look.text[look.text.index(" (") + 1 :] if " (" in look.text else ""
 
 

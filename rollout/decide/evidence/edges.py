@@ -56,6 +56,20 @@ def typical_edge(primary: Buckets) -> float | None:
     return min(shares, key=lambda edge: (abs(math.log(shares[edge] / TYPICAL)), edge)) if shares else None
 
 
+def usual_edge(primary: Buckets) -> float | None:
+    """The edge to watch when no bound is given and one is enough; from history.
+
+    Where some requests are slow it is the typical one.  Where none is, the second edge that no request is slower than:
+    the first may be just above what is usual, and a little more is no regression.
+    """
+    seldom = {edge for edge in primary.within if edge < math.inf and primary.slower(edge) <= TELLING[1] * primary.total}
+    some = {edge: primary.within[edge] for edge in seldom if primary.slower(edge) > 0}
+    if some:
+        return typical_edge(Buckets(primary.total, some))
+    free = sorted(seldom)[:2]
+    return free[-1] if free else max((edge for edge in primary.within if edge < math.inf), default=None)
+
+
 def telling_edges(primary: Buckets) -> tuple[float, ...]:
     """The edges to watch when no bound is given, lowest first.  From history: never from the looks they will judge."""
     shares = _shares(primary)

@@ -50,3 +50,16 @@ def factors(total: float, bad: float, allowed: float, ratios: tuple[float, ...],
 def requests_to_keep(margin: float, beta: float) -> float:
     """Requests without a single bad one that prove a share below `margin`: the rule of three at beta 5 %."""
     return -math.log(beta) / margin
+
+
+def sense(
+    before: tuple[float, float], total: float, *, allowed: float, phi: float, times: float = 2.0
+) -> tuple[float, float]:
+    """Mean and variance of what the evidence against `times` the allowed share would be, with one look more."""
+    share = min(times * allowed, (1 + allowed) / 2)
+    if not 0 < allowed < share:
+        return before
+    hit, miss = math.log(share / allowed), math.log((1 - share) / (1 - allowed))
+    mean = total * (share * hit + (1 - share) * miss)
+    variance = total * share * (1 - share) * (hit - miss) ** 2
+    return before[0] + mean / phi, before[1] + variance / phi

@@ -12,9 +12,9 @@ from dataclasses import replace
 from typing import Any, Final
 
 from rollout.plan.base import Model
-from rollout.plan.canary import CanarySpec, Linear, Step, TrafficOnly
+from rollout.plan.canary import Analysis, CanarySpec, Linear, Step, TrafficOnly
 from rollout.plan.finding import Finding, Level
-from rollout.plan.gate import Provider, Threshold
+from rollout.plan.gate import Compare, Provider, Slo, Threshold, TrafficSplit
 from rollout.plan.lint import gates, manifests, timing, weights, whole
 from rollout.plan.lint.manifests import lint_manifests
 from rollout.plan.lint.rule import PLANS, Known, LintRule, Subject
@@ -31,7 +31,11 @@ _MODELS: Final[tuple[type[Model], ...]] = (
     Step,
     Linear,
     TrafficOnly,
+    Analysis,
     Threshold,
+    Compare,
+    Slo,
+    TrafficSplit,
     Provider,
     DecisionSpec,
 )
@@ -42,8 +46,13 @@ def rules() -> tuple[LintRule[Any], ...]:
     """All rules by code: those of reading, those of the models, and those of lint."""
     reading: list[LintRule[Any]] = [LintRule(code, Level.ERROR, text) for code, text in READING.items()]
     models: list[LintRule[Any]] = [
-        LintRule(rule.code, Level.ERROR, rule.message) for model in _MODELS for rule in model.rules
+        LintRule(code, Level.ERROR, text)
+        # models may share a rule; the longest of its texts says all of it
+        for code, text in sorted(
+            ((rule.code, rule.message) for model in _MODELS for rule in model.rules), key=lambda it: len(it[1])
+        )
     ]
+    models = list({rule.code: rule for rule in models}.values())
     return tuple(sorted((*reading, *models, *PLANS.rules(), *manifests.rules()), key=lambda rule: rule.code))
 
 

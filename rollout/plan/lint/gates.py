@@ -7,7 +7,7 @@ from typing import Final
 
 from rollout.plan.base import number, seconds
 from rollout.plan.finding import Level
-from rollout.plan.gate import Gate
+from rollout.plan.gate import Compare, Gate, Threshold, TrafficSplit
 from rollout.plan.lint.rule import Hit, Subject, rule
 from rollout.plan.query import VARIABLES, names
 
@@ -19,11 +19,16 @@ EDGES_MS: Final = (
 
 
 def written_gates(subject: Subject) -> Iterator[tuple[str, Gate]]:
-    """Every gate with its path, each once, also when many steps share it."""
+    """Every gate with its path, each once, also when many steps share it. Those of a plan that names none are ours."""
     lists = {step.gates_path: step.gates for step in subject.steps}
-    lists["spec.analysis.gates"] = subject.spec.analysis.gates
+    lists["spec.analysis.gates"] = subject.spec.analysis.gates or ()
     for path, gates in lists.items():
         yield from ((f"{path}[{index}]", gate) for index, gate in enumerate(gates))
+
+
+def written_limits(subject: Subject) -> Iterator[tuple[str, Threshold]]:
+    """Those of them that compare each look with limits."""
+    return ((path, gate) for path, gate in written_gates(subject) if isinstance(gate, Threshold))
 
 
 @rule("RO133", Level.WARNING, "Nothing judges the new version", "add gates, at least metric success")
@@ -36,7 +41,7 @@ def no_gates(subject: Subject) -> Iterator[Hit]:
 @rule("RO134", Level.ERROR, "A gate has no limit", "give it min or max")
 def no_limit(subject: Subject) -> Iterator[Hit]:
     """Neither min nor max."""
-    for path, gate in written_gates(subject):
+    for path, gate in written_limits(subject):
         if gate.min is None and gate.max is None:
             yield Hit(path, f"gate {gate.name} has neither min nor max, so it never fails")
 
@@ -55,7 +60,7 @@ def duplicate_gate_names(subject: Subject) -> Iterator[Hit]:
 @rule("RO136", Level.ERROR, "A limit of a share is over 1, or no share at all", "shares are 0 to 1, or percents")
 def share_out_of_range(subject: Subject) -> Iterator[Hit]:
     """`min: 99` where 99 % was meant."""
-    for path, gate in written_gates(subject):
+    for path, gate in written_limits(subject):
         for field, limit in (("min", gate.min), ("max", gate.max)):
             if gate.metric is None or limit is None or 0 <= number(limit) <= 1:
                 continue
@@ -67,7 +72,7 @@ def share_out_of_range(subject: Subject) -> Iterator[Hit]:
 @rule("RO137", Level.ERROR, "The limit is on the wrong side", "success needs min, slow needs max")
 def wrong_side(subject: Subject) -> Iterator[Hit]:
     """A gate that fails when things get better."""
-    for path, gate in written_gates(subject):
+    for path, gate in written_limits(subject):
         if gate.metric == "success" and gate.min is None and gate.max is not None:
             yield Hit(f"{path}.max", f"gate {gate.name} fails when more requests succeed", "did you mean min?")
         if gate.metric == "slow" and gate.max is None and gate.min is not None:
@@ -77,7 +82,7 @@ def wrong_side(subject: Subject) -> Iterator[Hit]:
 @rule("RO138", Level.ERROR, "min is over max: every look fails", "exchange them")
 def empty_range(subject: Subject) -> Iterator[Hit]:
     """No value can pass."""
-    for path, gate in written_gates(subject):
+    for path, gate in written_limits(subject):
         if gate.min is not None and gate.max is not None and number(gate.min) > number(gate.max):
             yield Hit(f"{path}.min", f"{gate.min} is over max, {gate.max}")
 
@@ -88,7 +93,7 @@ def no_bucket_edge(subject: Subject) -> Iterator[Hit]:
     if subject.spec.analysis.labels.latency != "istio_request_duration_milliseconds_bucket":
         return
     for path, gate in written_gates(subject):
-        if gate.slower_than is None:
+        if isinstance(gate, TrafficSplit) or gate.slower_than is None:
             continue
         wanted = round(seconds(gate.slower_than) * 1000, 6)
         if wanted in EDGES_MS:
@@ -102,7 +107,7 @@ def no_bucket_edge(subject: Subject) -> Iterator[Hit]:
 def no_minimum(subject: Subject) -> Iterator[Hit]:
     """`minRequests: 0` for a metric that counts requests."""
     for path, gate in written_gates(subject):
-        if gate.metric is not None and gate.min_requests == 0:
+        if not isinstance(gate, TrafficSplit) and gate.metric is not None and gate.min_requests == 0:
             yield Hit(f"{path}.minRequests", f"gate {gate.name} is judged even by a single request")
 
 
@@ -110,7 +115,7 @@ def no_minimum(subject: Subject) -> Iterator[Hit]:
 def unknown_template(subject: Subject) -> Iterator[Hit]:
     """Only where the namespace's templates are known."""
     known = subject.known.templates
-    for path, gate in written_gates(subject):
+    for path, gate in written_limits(subject):
         if known is not None and gate.template is not None and gate.template not in known:
             there = f"there are: {', '.join(sorted(known))}" if known else ""
             yield Hit(f"{path}.template", f"there is no MetricTemplate {gate.template}", there)
@@ -119,7 +124,7 @@ def unknown_template(subject: Subject) -> Iterator[Hit]:
 @rule("RO145", Level.ERROR, "A variable has the name of a built-in one", "choose another name")
 def hidden_variable(subject: Subject) -> Iterator[Hit]:
     """The built-in value would win."""
-    for path, gate in written_gates(subject):
+    for path, gate in written_limits(subject):
         for name in sorted(gate.variables.keys() & VARIABLES):
             yield Hit(f"{path}.variables.{name}", f"${{{name}}} is built in")
 
@@ -129,10 +134,34 @@ def unknown_variable(subject: Subject) -> Iterator[Hit]:
     """A hole that nothing fills; of templates only those that are known."""
     traffic = subject.spec.traffic
     nameless = {"workload", "candidate"} if traffic is not None and traffic.workloads is None else set()
-    for path, gate in written_gates(subject):
+    for path, gate in written_limits(subject):
         template = (subject.known.templates or {}).get(gate.template or "")
         for name in names(gate.query or (template.query if template else "")):
             if name in nameless:
                 yield Hit(path, f"${{{name}}} has no value in this plan", "give spec.traffic.workloads")
             elif name not in VARIABLES | gate.variables.keys():
                 yield Hit(path, f"the variable ${{{name}}} is unknown")
+
+
+@rule("RO163", Level.ERROR, "A gate compares, and nothing serves beside the candidate", "add a step below 100 %")
+def nobody_beside(subject: Subject) -> Iterator[Hit]:
+    """A comparison that is asked for at full weight only."""
+    for step in subject.steps:
+        beside = {gate.name for other, weight in subject.weights if weight < 100 for gate in other.gates}
+        for index, gate in enumerate(step.gates):
+            if isinstance(gate, Compare) and not gate.observe_only and step.weight == 100 and gate.name not in beside:
+                own = step.gates_path != "spec.analysis.gates" or subject.spec.analysis.gates is not None
+                path = f"{step.gates_path}[{index}]" if own else step.path
+                yield Hit(path, f"gate {gate.name} compares with stable, and no step before leaves it any requests")
+
+
+@rule("RO164", Level.ERROR, "Gates of one name differ from step to step", "give each a name of its own")
+def two_meanings(subject: Subject) -> Iterator[Hit]:
+    """Evidence is remembered by name over all steps."""
+    known: dict[str, Gate] = {}
+    for path, gate in written_gates(subject):
+        first = known.setdefault(gate.name, gate)
+        if first != gate and not (isinstance(first, Threshold) and isinstance(gate, Threshold)):
+            yield Hit(
+                f"{path}.name", f"gate {gate.name} of an earlier step is another one, and their evidence would mix"
+            )

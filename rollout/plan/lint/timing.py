@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from rollout.plan.base import seconds, spell
 from rollout.plan.finding import Level
-from rollout.plan.gate import Gate
+from rollout.plan.gate import Gate, Threshold
 from rollout.plan.lint.rule import Hit, Subject, rule
 from rollout.plan.steps import PlannedStep
 
@@ -67,6 +67,7 @@ def too_few_looks(subject: Subject) -> Iterator[Hit]:
         for step in subject.steps
         for gate in step.gates
         if step.weight is not None
+        and isinstance(gate, Threshold)
         and not gate.observe_only
         and _interval(subject, gate) <= step.hold - step.warmup < gate.failures * _interval(subject, gate)
     )

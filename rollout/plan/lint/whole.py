@@ -8,11 +8,12 @@ from typing import Final
 
 from rollout.plan.base import Model, seconds
 from rollout.plan.finding import Level
-from rollout.plan.gate import Gate
+from rollout.plan.gate import Gate, TemplateSpec, Threshold, TrafficSplit
 from rollout.plan.lint.gates import written_gates
 from rollout.plan.lint.rule import Hit, Subject, rule
 from rollout.plan.mistakes import closest
 from rollout.plan.query import VARIABLES, fill, names
+from rollout.plan.steps import common_gates
 
 _LABEL_LENGTH: Final = 63
 """The most characters of a label's value and of a pod's host name."""
@@ -25,6 +26,8 @@ _GATE_BYTES: Final = 400
 """A compiled gate without its query."""
 _EVIDENCE_BYTES: Final = 5 * 1024
 """What is remembered of one gate beside its looks: a counter cursor for some tens of pods."""
+_SEQUENTIAL_BYTES: Final = 9 * 1024
+"""What a gate that judges by evidence remembers beside that: stable's counters, its looks, what they are worth."""
 _LOOK_BYTES: Final = 200
 _NAME_LENGTH: Final = 63
 """Of what a built-in variable stands for, with few exceptions."""
@@ -39,8 +42,9 @@ def no_workloads(subject: Subject) -> Iterator[Hit]:
     if traffic is None or traffic.workloads is not None:
         return
     for path, gate in written_gates(subject):
-        if gate.metric is not None:
-            yield Hit(f"{path}.metric", f"gate {gate.name} counts requests of a workload, and the plan names none")
+        if isinstance(gate, TrafficSplit) or gate.metric is not None:
+            field = "type" if isinstance(gate, TrafficSplit) else "metric"
+            yield Hit(f"{path}.{field}", f"gate {gate.name} counts requests of a workload, and the plan names none")
 
 
 @rule("RO155", Level.ERROR, "There is no such strategy", "install the package that brings it")
@@ -105,7 +109,7 @@ def large_run(subject: Subject) -> Iterator[Hit]:
     """An estimate from above: the API server and etcd refuse large objects in mid-run."""
     gates = {gate.name: gate for step in _stored_gates(subject) for gate in step}
     compiled = sum(_STEP_BYTES + sum(_gate_bytes(subject, gate) for gate in step) for step in _stored_gates(subject))
-    evidence = sum(_EVIDENCE_BYTES + it.over * _LOOK_BYTES + _query_bytes(subject, it) for it in gates.values())
+    evidence = sum(_evidence_bytes(subject, it) for it in gates.values())
     total = _BASE_BYTES + _settings_bytes(subject) + compiled + evidence
     if total > _RUN_BYTES:
         said = f"{len(subject.steps)} steps with their gates may need {total // 1024} KiB"
@@ -118,7 +122,12 @@ def _stored_gates(subject: Subject) -> Iterator[tuple[Gate, ...]]:
     for step in subject.steps:
         watching = watching if step.approve is not None else step.gates
         yield watching
-    yield subject.spec.analysis.gates
+    yield common_gates(subject.spec)
+
+
+def _evidence_bytes(subject: Subject, gate: Gate) -> int:
+    looks = gate.over * _LOOK_BYTES if isinstance(gate, Threshold) else _SEQUENTIAL_BYTES
+    return _EVIDENCE_BYTES + looks + _query_bytes(subject, gate)
 
 
 def _settings_bytes(subject: Subject) -> int:
@@ -127,14 +136,21 @@ def _settings_bytes(subject: Subject) -> int:
 
 
 def _gate_bytes(subject: Subject, gate: Gate) -> int:
-    template = (subject.known.templates or {}).get(gate.template or "")
+    template = _template(subject, gate)
     provider = template.provider if template else None
     return _GATE_BYTES + _query_bytes(subject, gate) + (_json_bytes(provider) if provider else 0)
 
 
+def _template(subject: Subject, gate: Gate) -> TemplateSpec | None:
+    name = gate.template if isinstance(gate, Threshold) else None
+    return (subject.known.templates or {}).get(name or "")
+
+
 def _query_bytes(subject: Subject, gate: Gate) -> int:
     """The query with its variables filled in, as JSON."""
-    template = (subject.known.templates or {}).get(gate.template or "")
+    if not isinstance(gate, Threshold):
+        return 0
+    template = _template(subject, gate)
     text = gate.query or (template.query if template else "")
     built_in = dict.fromkeys(VARIABLES, "x" * _NAME_LENGTH)
     unknown = dict.fromkeys(names(text), "")
