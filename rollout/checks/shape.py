@@ -14,6 +14,8 @@ from rollout.plan.finding import Finding, Level
 from rollout.plan.kinds import DEPLOYMENT, HPA, PDB, PVC, Ref
 
 _PULLS: Final = re.compile(r"(KAFKA|AMQP|RABBIT|SQS|PUBSUB|NATS|QUEUE|CONSUMER|CELERY|LEADER_?ELECT)")
+_CONSUMES: Final = re.compile(r"\b(celery|sidekiq|resque|dramatiq|rqworker|rq worker|delayed_job|queue:work)\b")
+"""Words in a command that start who does nothing but pull work."""
 
 
 async def exists(subject: Subject) -> Sequence[Finding]:
@@ -73,13 +75,20 @@ async def pulls_work(subject: Subject) -> Sequence[Finding]:
     """Signs that the workload pulls work: weights bound requests, nothing else."""
     if subject.deployment is None:
         return []
-    pod = subject.deployment["spec"]["template"]["spec"]
-    signs = sorted({e["name"] for c in pod.get("containers", ()) for e in c.get("env", ()) if _PULLS.search(e["name"])})
-    if not signs:
+    containers = subject.deployment["spec"]["template"]["spec"].get("containers", ())
+    commands = (" ".join([*(c.get("command") or ()), *(c.get("args") or ())]) for c in containers)
+    runs = sorted({word for command in commands for word in _CONSUMES.findall(command)})
+    hints = sorted({e["name"] for c in containers for e in c.get("env", ()) if _PULLS.search(e["name"])})
+    if not runs and not hints:
         return []
-    text = f"{', '.join(signs)}: it seems to pull work; the candidate takes its share of that when it starts"
+    seems = "pulls work, by its command" if runs else "seems to pull work"
+    text = f"{', '.join(runs or hints)}: it {seems}; the candidate takes its share of that when it starts"
     fix = "weights bound requests only; make the new version safe for old messages, or give it a queue of its own"
-    return [Finding("RO225", Level.INFO, text, where=subject.where, fix=fix)]
+    level = Level.INFO
+    if subject.plan is not None and subject.plan.spec.candidate.pulls_work == "refuse":
+        level = Level.ERROR if runs else Level.WARNING
+        fix += "; then say so in the plan (candidate.pullsWork: allow)"
+    return [Finding("RO225", level, text, where=subject.where, fix=fix)]
 
 
 async def scaling(subject: Subject) -> Sequence[Finding]:

@@ -177,7 +177,8 @@ class Candidate(Model):
     """Time between taking the traffic away and deleting the pods."""
     pulls_work: Literal["refuse", "allow"] = "refuse"
     """Weights bound requests only. `allow`: the workload may also take work by itself (queues, timers); the plan
-    accepts that the candidate does so from its start."""
+    accepts that the candidate does so from its start. `refuse`: signs of it are a warning, a command that does nothing
+    else is an error."""
     outside_callers: Literal["refuse", "accept"] = "refuse"
     """Callers outside the mesh reach the candidate through the plain Service. `refuse`: observed ones are an error."""
 

@@ -80,6 +80,10 @@ def queue(spec: Json) -> None:
     spec["template"]["spec"]["containers"][0]["env"] = [{"name": "KAFKA_BROKERS", "value": "x"}]
 
 
+def consumer(spec: Json) -> None:
+    spec["template"]["spec"]["containers"][0]["args"] = ["celery", "-A", "shop", "worker"]
+
+
 def volume(spec: Json) -> None:
     spec["template"]["spec"]["volumes"] = [{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}]
 
@@ -89,7 +93,8 @@ def volume(spec: Json) -> None:
     [
         ("RO222", Level.ERROR, recreate),
         ("RO223", Level.ERROR, host_port),
-        ("RO225", Level.INFO, queue),
+        ("RO225", Level.WARNING, queue),
+        ("RO225", Level.ERROR, consumer),
     ],
 )
 async def test_shapes(shop: Simulation, code: str, level: Level, change: Callable[[Json], None]) -> None:
@@ -97,6 +102,14 @@ async def test_shapes(shop: Simulation, code: str, level: Level, change: Callabl
     finding = (await found(shop))[code]
     assert finding.level is level
     assert finding.fix
+
+
+@pytest.mark.parametrize("change", [queue, consumer])
+async def test_pulled_work_that_the_plan_accepts_is_only_mentioned(
+    shop: Simulation, change: Callable[[Json], None]
+) -> None:
+    template(shop, change)
+    assert (await found(shop, candidate={"pullsWork": "allow"}))["RO225"].level is Level.INFO
 
 
 @pytest.mark.parametrize(("mode", "refused"), [("ReadWriteOnce", True), ("ReadWriteMany", False)])
