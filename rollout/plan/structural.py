@@ -173,6 +173,8 @@ def _belonging(tag: str, variants: Mapping[str, Json], owners: Mapping[str, list
     """What each variant needs, and what belongs to none but some of them."""
     rules = []
     for field, names in owners.items():
+        if "type" not in variants[names[0]]["properties"][field]:
+            continue  # a number or a text: CEL does not see such a field, and whoever reads the object refuses it
         needing = [name for name in names if field in variants[name].get("required", ())]
         if len(needing) < len(variants):
             rules += [
