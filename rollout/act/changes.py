@@ -52,7 +52,7 @@ class Acting:
 
 def changes(acting: Acting, action: Action, journal: tuple[Entry, ...]) -> tuple[Change, ...]:
     """The writes, in the order in which they must be done; none when the world is as wanted already."""
-    backends, routes = acting.spec.program.backends, acting.seen.routes
+    backends, routes = acting.spec.program.split, acting.seen.routes
     match action:
         case Steer():
             todo = acting.router.steer(backends, routes, action.weight, journal, acting.owner)
@@ -72,7 +72,7 @@ def changes(acting: Acting, action: Action, journal: tuple[Entry, ...]) -> tuple
 
 
 def _size(acting: Acting, replicas: int) -> tuple[Change, ...]:
-    name = acting.spec.program.backends.candidate.workload
+    name = acting.spec.program.split.candidate.workload
     ref = Ref(DEPLOYMENT, acting.run.namespace, name)
     found, target = acting.seen.candidate, acting.seen.deployment
     if found is not None:

@@ -17,7 +17,7 @@ from apscheduler.triggers.combining import OrTrigger
 from apscheduler.triggers.cron import CronTrigger
 
 from rollout.errors import InvalidInput
-from rollout.observe.survey import Timetable
+from rollout.ports.clock import Timetable
 from rollout.plan.base import seconds
 
 _NAMED: Final = {

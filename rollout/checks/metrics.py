@@ -41,7 +41,7 @@ def _questions(program: Program, namespace: str) -> Iterator[tuple[Gate, Ask]]:
                     CountAsk(
                         gate.metric,
                         namespace,
-                        program.backends.stable.workload,
+                        program.split.stable.workload,
                         gate.slower_than,
                         settings.labels,
                         settings.provider,

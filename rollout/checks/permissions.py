@@ -145,7 +145,7 @@ async def routes(subject: Subject) -> Sequence[Finding]:
         return []
     program, router = subject.program, subject.world.routers[subject.program.settings.router]
     found: list[Finding] = []
-    for read in router.reads(program.backends):
+    for read in router.reads(program.split):
         if not await subject.world.cluster.serves(read.kind):
             continue
         found += await _unreadable(subject, read)

@@ -20,7 +20,7 @@ async def installed(subject: Subject) -> Sequence[Finding]:
         known = ", ".join(sorted(subject.world.routers))
         text = f"router {name} is not installed here"
         return [Finding("RO233", Level.ERROR, text, fix=f"set spec.router.type to one of {known}")]
-    reads = router.reads(subject.program.backends)
+    reads = router.reads(subject.program.split)
     missing = [r.kind for r in reads if not r.optional and not await subject.world.cluster.serves(r.kind)]
     if not missing:
         return []
@@ -32,7 +32,7 @@ async def routes(subject: Subject) -> Sequence[Finding]:
     """What the router itself finds."""
     if subject.program is None:
         return []
-    router, backends = subject.world.routers[subject.program.settings.router], subject.program.backends
+    router, backends = subject.world.routers[subject.program.settings.router], subject.program.split
     return router.findings(backends, await read_routes(subject.world, router, backends))
 
 

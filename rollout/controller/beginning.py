@@ -139,7 +139,7 @@ class Beginning:
             _, _, work = await read_target(self.world, namespace, name)
             return rest_of_workload(name, work, last, again=again)
         program = await compile_plan(self.world, parsed, "preview", _NOBODY)
-        return rest_of_routes(program.backends, plan["metadata"].get("generation", 1), last, again=again)
+        return rest_of_routes(program.split, plan["metadata"].get("generation", 1), last, again=again)
 
     async def _compile(self, known: _Known, parsed: CanaryPlan) -> None:
         """See whether the plan compiles, once for each change: who pushes a mistake must not hear of it at a release.

@@ -31,7 +31,7 @@ def prepare(run: RunSpec, state: State, step: Step, percent: float, seen: Seen, 
     wanted = size(run.program.settings, seen.workload, percent)
     candidate = seen.candidate
     if candidate is not None and not candidate.ours:
-        text = f"Deployment/{run.program.backends.candidate.workload} exists and is not this run's; rename or delete it"
+        text = f"Deployment/{run.program.split.candidate.workload} exists and is not this run's; rename or delete it"
         return block(state, now, Reason.CANDIDATE_IN_THE_WAY, text)
     if candidate is None or candidate.replicas < wanted:
         return Decision(replace(state, sized=spent(state, now)), (Size(wanted),), MOMENT)
@@ -204,5 +204,5 @@ def approve(run: RunSpec, state: State, step: Step, wanted: Approve, seen: Seen,
 
 def ask(run: RunSpec, state: State, now: float) -> State:
     """The state that waits for a person."""
-    text = f"waits for approval: rollout promote {run.plan} -n {run.program.backends.namespace}"
+    text = f"waits for approval: rollout promote {run.plan} -n {run.program.namespace}"
     return happen(state, Event.APPROVAL_NEEDED, now, Reason.APPROVAL_NEEDED, text)

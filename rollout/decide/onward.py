@@ -91,7 +91,7 @@ def _again(state: State, now: float) -> State:
 
 def _waits(run: RunSpec, state: State) -> str:
     """Why the phase does not take an order to go on."""
-    at = f"{run.plan} -n {run.program.backends.namespace}"
+    at = f"{run.plan} -n {run.program.namespace}"
     match state.phase:
         case Phase.PAUSED:
             return f"the run is paused: rollout resume {at} comes first"

@@ -107,7 +107,7 @@ def _undo(run: RunSpec, state: State, order: Order, seen: Seen, now: float) -> D
         return refuse(state, order, why, now)
     text = told("undone", order)
     if run.program.workload:
-        handoff = f"rollout handoff {run.plan} -n {run.program.backends.namespace}"
+        handoff = f"rollout handoff {run.plan} -n {run.program.namespace}"
         text += f"; Deployment/{run.program.workload} asks for the stable version again; a Git that asks for the new"
         text += f" one brings it back: {handoff} says what to commit"
     state = replace(state, undo=bool(run.program.workload))

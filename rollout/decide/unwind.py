@@ -121,7 +121,7 @@ def _end_hold(run: RunSpec, state: State, work: Workload, now: float) -> Decisio
     """Nobody will release it any more: the hold ends, and what is paused stays so."""
     if work.paused and not any(n.reason == Reason.HOLD_ENDED for n in state.notes):
         text = f"Deployment/{run.program.workload} stays paused at the version that was tried; when it may roll:"
-        text += f" kubectl rollout resume deployment/{run.program.workload} -n {run.program.backends.namespace}"
+        text += f" kubectl rollout resume deployment/{run.program.workload} -n {run.program.namespace}"
         state = note(state, now, Reason.HOLD_ENDED, text)
     return Decision(state, (EndHold(),), MOMENT)
 

@@ -47,10 +47,10 @@ async def observe(world: World, run: Ref, uid: str, spec: RunSpec, state: State,
     router = world.routers.get(name := spec.program.settings.router)
     if router is None:
         raise Unsupported(f"no router is named {name}", hint="install the package that brings it")
-    routes = await read_routes(world, router, spec.program.backends)
+    routes = await read_routes(world, router, spec.program.split)
     deployment, sets, target = await read_target(world, namespace, spec.program.workload)
     candidate, view = await _read_candidate(world, run, uid, spec)
-    view_of_routes = router.view(spec.program.backends, routes)
+    view_of_routes = router.view(spec.program.split, routes)
     seen = Seen(
         plan_exists=plan is not None
         and plan["metadata"]["uid"] == spec.plan_uid
@@ -66,7 +66,7 @@ async def observe(world: World, run: Ref, uid: str, spec: RunSpec, state: State,
 
 
 def _findings(router: Router, spec: RunSpec, routes: Objects, state: State) -> tuple[Finding, ...]:
-    return router.findings(spec.program.backends, routes) if not state.floor else ()
+    return router.findings(spec.program.split, routes) if not state.floor else ()
 
 
 def _fresh(found: tuple[Order, ...], state: State) -> tuple[Order, ...]:
@@ -109,7 +109,7 @@ async def read_target(world: World, namespace: str, name: str) -> tuple[Json | N
 async def _read_candidate(world: World, run: Ref, uid: str, spec: RunSpec) -> tuple[Json | None, CandidateView | None]:
     if not spec.program.workload:
         return None, None
-    found = await world.cluster.get(Ref(DEPLOYMENT, run.namespace, spec.program.backends.candidate.workload))
+    found = await world.cluster.get(Ref(DEPLOYMENT, run.namespace, spec.program.split.candidate.workload))
     if found is None:
         return None, None
     pods = await world.cluster.list(POD, run.namespace, {RUN_LABEL: run.name})
@@ -134,7 +134,7 @@ def ask_for(gate: Gate, spec: RunSpec, namespace: str) -> Ask:
         return CountAsk(
             metric=gate.metric,
             namespace=namespace,
-            workload=spec.program.backends.candidate.workload,
+            workload=spec.program.split.candidate.workload,
             slower_than=gate.slower_than,
             labels=settings.labels,
             provider=settings.provider,

@@ -6,7 +6,7 @@ What may not be read is left out and said; it is never taken for empty.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -15,23 +15,10 @@ from rollout.observe.units import READS, units
 from rollout.plan.base import Json
 from rollout.plan.gate import Provider
 from rollout.plan.kinds import CRON_JOB, Kind, Ref
+from rollout.ports.clock import Schedules, Timetable
 from rollout.ports.mesh import ControlPlane, Mesh, MeshView, Traffic, Unit
 from rollout.ports.router import Read
 from rollout.ports.world import World
-
-
-@dataclass(frozen=True, slots=True)
-class Timetable:
-    """When a CronJob runs."""
-
-    next: float | None
-    """Seconds since the epoch; None when it will not run, or when its schedule does not say."""
-    longest: float
-    """Seconds between two runs, at most; 0 for one that is suspended."""
-
-
-Schedules = Callable[[str, str, float], Timetable | None]
-"""Reads a schedule: the text, the time zone (empty for the cluster's own), now. None for a text that it cannot read."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,6 +118,7 @@ AUTHORIZATION_POLICY: Final = Kind("security.istio.io", "v1", "AuthorizationPoli
 REQUEST_AUTHENTICATION: Final = Kind("security.istio.io", "v1", "RequestAuthentication", "requestauthentications")
 
 CANARY_PLAN: Final = Kind(GROUP, VERSION, "CanaryPlan", "canaryplans")
+MESH_ADOPTION_PLAN: Final = Kind(GROUP, VERSION, "MeshAdoptionPlan", "meshadoptionplans")
 PLAN_RUN: Final = Kind(GROUP, VERSION, "PlanRun", "planruns")
 PLAN_DECISION: Final = Kind(GROUP, VERSION, "PlanDecision", "plandecisions")
 METRIC_TEMPLATE: Final = Kind(GROUP, VERSION, "MetricTemplate", "metrictemplates")

@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from rollout.plan.adoption import AdoptionSpec
 from rollout.plan.base import API_VERSION, Model, Name, ObjectMeta, Rule
 from rollout.plan.canary import CanarySpec
 from rollout.plan.gate import TemplateSpec
@@ -27,6 +28,13 @@ class CanaryPlan(_Object):
 
     kind: Literal["CanaryPlan"] = "CanaryPlan"
     spec: CanarySpec
+
+
+class MeshAdoptionPlan(_Object):
+    """How a namespace enters a service mesh: stage by stage, workload by workload, gated and reversible."""
+
+    kind: Literal["MeshAdoptionPlan"] = "MeshAdoptionPlan"
+    spec: AdoptionSpec
 
 
 class MetricTemplate(_Object):
@@ -89,4 +97,4 @@ class PlanDecision(_Object):
     spec: DecisionSpec
 
 
-Document = CanaryPlan | MetricTemplate | PlanDecision
+Document = CanaryPlan | MeshAdoptionPlan | MetricTemplate | PlanDecision

@@ -53,7 +53,7 @@ class Entry:
     object, which is undone by deleting what carries this run's UID.  Never a Secret's content.
     """
 
-    kind: Literal["subsets", "route", "candidate", "weight", "release"]
+    kind: Literal["subsets", "route", "candidate", "weight", "release", "mesh"]
     api_version: str
     object_kind: str
     namespace: str
@@ -61,6 +61,8 @@ class Entry:
     what: str
     uid: str = ""
     undo: Mapping[str, Any] = field(default_factory=dict)
+    step: int | None = None
+    """The step that did it, where steps are undone one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +164,8 @@ class State:
     """The Deployment has been released. From here forward is the rule; back means that it rolls back as well."""
     outcome: Phase | None = None
     """The end that a run which is going home will have."""
+    back: int | None = None
+    """The step that a run which goes back returns to, and is held at; None when it goes home."""
     reason: str = ""
     message: str = ""
     holding: Holding | None = None
@@ -235,6 +239,7 @@ class RunSpec:
     program: StoredProgram
     revision: Revision = field(default_factory=Revision)
     started_by: str = ""
+    plan_kind: Literal["CanaryPlan", "MeshAdoptionPlan"] = "CanaryPlan"
 
 
 RUN_SPEC: Final = TypeAdapter(RunSpec)

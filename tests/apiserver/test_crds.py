@@ -119,7 +119,7 @@ def run_object(namespace: str) -> dict[str, Any]:
         QueryGate("own", "up", 15, 2, 5, min=1, unit="ms"),
     )
     every = Step("all", (Prepare(1), Route(1), Approve(60, "rollback"), Release("native"), Conclude(True)), gates)
-    program = Program(program.strategy, "web", program.backends, (*program.steps, every), program.settings)
+    program = Program(program.strategy, "web", program.split, (*program.steps, every), program.settings)
     spec = RunSpec("web", "plan-uid", 1, 1, program, Revision("uid", "abc", images={"c": "a:2"}), "me")
     return {
         "apiVersion": "meshrollout.dev/v1alpha1",

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rollout.adapters.mesh.istio import Istio
-from rollout.observe.survey import Survey, Timetable
+from rollout.observe.survey import Survey
+from rollout.ports.clock import Timetable
 from rollout.observe.units import READS, units
 from rollout.plan.base import Json
 from rollout.plan.kinds import (

@@ -93,8 +93,8 @@ def test_traffic_only_moves_the_route_and_leaves_it_there() -> None:
     assert program.workload == ""
     assert [step.instructions for step in program.steps] == [(Route(10),), (Route(100),), (Conclude(keep_route=True),)]
     assert program.steps[1].hold == 60
-    assert program.backends.stable == Side("web-v1", host="web", subset="v1")
-    assert program.backends.candidate == Side("web-v2", host="web-next")
+    assert program.split.stable == Side("web-v1", host="web", subset="v1")
+    assert program.split.candidate == Side("web-v2", host="web-next")
 
 
 def test_the_sides_of_a_split_are_told_apart_by_hash_and_run() -> None:

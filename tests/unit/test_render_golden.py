@@ -23,7 +23,7 @@ from rollout.controller.record import Unreadable
 from rollout.controller.status import plan_status
 from rollout.controller.view import RunView, StoredRun, UnreadRun
 from rollout.decide.reason import Reason
-from rollout.observe.survey import Timetable
+from rollout.ports.clock import Timetable
 from rollout.plan.finding import Finding, Level
 from rollout.plan.kinds import CRON_JOB, Ref
 from rollout.plan.program import Approve, CountGate, Prepare, Program, QueryGate, Route, Step

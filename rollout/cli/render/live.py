@@ -100,7 +100,7 @@ def _sides(view: RunView) -> list[Text]:
 
 def _names(view: RunView) -> tuple[str, str]:
     """Short names of both versions: the tags of the first image that differs, else the backends."""
-    revision, backends = view.spec.revision, view.spec.program.backends
+    revision, backends = view.spec.revision, view.spec.program.split
     for container, image in revision.images.items():
         before = revision.stable_images.get(container)
         if before and before != image:

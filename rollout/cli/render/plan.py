@@ -59,9 +59,9 @@ def table(preview: Preview) -> Text:
 def title(preview: Preview) -> str:
     """Plan, strategy, router, and the versions where they are known."""
     program = preview.program
-    where = f"{program.backends.namespace}/" if program.backends.namespace else ""
+    where = f"{program.namespace}/" if program.namespace else ""
     versions = f"   {change(preview.stable, preview.candidate)}" if preview.candidate else ""
-    by = f"{program.strategy} by {program.settings.router}, service {program.backends.service}"
+    by = f"{program.strategy} by {program.settings.router}, service {program.split.service}"
     return f"PLAN {where}{preview.plan}   {by}{versions}"
 
 
@@ -140,7 +140,7 @@ def bounds(program: Program) -> tuple[float, float]:
 
 def writes(program: Program) -> list[str]:
     """Every object that a run writes or makes."""
-    backends = program.backends
+    backends = program.split
     services = [f"VirtualService/{name}" for name in backends.virtual_services]
     routes = services or [f"the routes of Service/{backends.service}"]
     if not program.workload:
@@ -164,10 +164,10 @@ def as_json(preview: Preview) -> dict[str, Any]:
     least, most = bounds(program)
     return {
         "plan": preview.plan,
-        "namespace": program.backends.namespace,
+        "namespace": program.namespace,
         "strategy": program.strategy,
         "router": program.settings.router,
-        "service": program.backends.service,
+        "service": program.split.service,
         "workload": program.workload,
         "images": {"stable": dict(preview.stable), "candidate": dict(preview.candidate)},
         "steps": [_step_json(number, step) for number, step in enumerate(program.steps, 1)],
