@@ -8,7 +8,7 @@ from typing import Final
 from rollout.checks.subject import Checker, Subject
 from rollout.plan.finding import Finding, Level
 from rollout.plan.kinds import POD
-from rollout.plan.program import CountGate, Gate, Program
+from rollout.plan.program import CountGate, Gate, Program, QueryGate
 from rollout.plan.query import fill
 from rollout.ports.metrics import Ask, CountAsk, Reading, ScalarAsk
 
@@ -48,7 +48,7 @@ def _questions(program: Program, namespace: str) -> Iterator[tuple[Gate, Ask]]:
                         namespace,
                     ),
                 )
-            else:
+            elif isinstance(gate, QueryGate):
                 yield gate, ScalarAsk(gate.query, gate.provider or settings.provider, namespace)
 
 

@@ -12,7 +12,7 @@ from typing import Literal, assert_never
 
 from rollout.decide.reason import Reason
 from rollout.decide.seen import Sample
-from rollout.plan.program import CountGate, Gate, QueryGate, Step
+from rollout.plan.program import CountGate, Gate, QueryGate, ReadyGate, Step
 from rollout.plan.run import GateState, Look, State
 
 
@@ -45,7 +45,7 @@ def look(gate: Gate, before: GateState, sample: Sample, now: float, *, judged: b
     match gate:
         case CountGate():
             return _count(gate, after, sample, now, judged=judged)
-        case QueryGate():
+        case QueryGate() | ReadyGate():
             return _remember(gate, after, _compare(gate, sample.value, now)) if judged else after
         case _:
             assert_never(gate)
@@ -144,6 +144,8 @@ def waiting(gates: Iterable[Gate], states: Mapping[str, GateState], since: float
                 return Reason.GATE_FAILED, f"{gate.name} is {last.text}; one more failed look may end the run"
             case "unknown":
                 return Reason.METRICS_UNAVAILABLE, f"{gate.name}: {last.text}"
+            case "no-data" if isinstance(gate, ReadyGate):
+                return Reason.BLOCKERS, last.text
             case "no-data" | "inconclusive":
                 return Reason.NO_DATA, f"{gate.name}: {last.text}"
             case _:

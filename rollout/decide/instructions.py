@@ -103,7 +103,7 @@ def route(run: RunSpec, state: State, weight: float, seen: Seen, now: float) -> 
 def in_place(run: RunSpec, state: State, seen: Seen, now: float) -> Decision | None:
     """See to it that the routes say what was asked; a foreign change is met by the plan's drift policy."""
     view = seen.route
-    if unpinned(run, state, seen):
+    if run.program.backends is None or unpinned(run, state, seen):
         return None
     if view.where == "steered" and abs(view.weight - state.weight) < 0.005:
         if state.routed != state.weight:

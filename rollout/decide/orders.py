@@ -118,7 +118,8 @@ def _no_way_back(run: RunSpec, state: State) -> str:
     late = too_late(run, state)
     if late and not (state.committed and reversible(run, state)):
         return f"{late}; when it has ended: rollout undo {run.plan}"
-    return "" if allows(state.phase, Event.ABORTED) else f"the run is {state.phase}"
+    home = state.phase is Phase.ROLLING_BACK and not state.back
+    return "" if allows(state.phase, Event.ABORTED) and not home else f"the run is {state.phase}"
 
 
 def _other_revision(run: RunSpec, order: Order, seen: Seen) -> str:

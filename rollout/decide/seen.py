@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from rollout.plan.finding import Finding
-from rollout.plan.run import Verb
+from rollout.plan.run import LineKey, Verb
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,5 +168,5 @@ class Seen:
     """Errors of the preflight; looked for only before the first step."""
     progress: Mapping[int, Progress] = field(default_factory=dict)
     """Of the present step's instructions that a mesh driver makes come true, by their index."""
-    undone: Mapping[int, Progress] = field(default_factory=dict)
-    """Of the journal's lines of an adoption, by their index: whether the world is as before them."""
+    undone: Mapping[LineKey, Progress] = field(default_factory=dict)
+    """Of the journal's lines of an adoption, where they are to be undone: whether the world is as before them."""

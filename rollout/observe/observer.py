@@ -7,21 +7,36 @@ by the versions that were seen.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Final
 
 from rollout.decide.gates import due
 from rollout.decide.seen import CandidateView, Order, Route, Sample, Seen, Workload
 from rollout.errors import Forbidden, Unsupported
+from rollout.observe import adoption as adoptions
 from rollout.observe import candidate as candidates
 from rollout.observe import orders, workload
 from rollout.plan.base import RUN_LABEL, Json
 from rollout.plan.finding import Finding
-from rollout.plan.kinds import CANARY_PLAN, DEPLOYMENT, PLAN_DECISION, POD, REPLICASET, Ref
-from rollout.plan.program import Backends, CountGate, Gate
+from rollout.plan.kinds import (
+    CANARY_PLAN,
+    DEPLOYMENT,
+    MESH_ADOPTION_PLAN,
+    PLAN_DECISION,
+    POD,
+    REPLICASET,
+    Kind,
+    Ref,
+)
+from rollout.plan.program import Backends, CountGate, QueryGate, ReadyGate
 from rollout.plan.run import RunSpec, State
+from rollout.ports.mesh import Stage
 from rollout.ports.metrics import Ask, CountAsk, Reading, ScalarAsk
 from rollout.ports.router import Objects, Read, Router
 from rollout.ports.world import World
+
+_PLANS: Final[Mapping[str, Kind]] = {it.name: it for it in (CANARY_PLAN, MESH_ADOPTION_PLAN)}
+HOME: Final = Route("home")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +48,8 @@ class Observation:
     deployment: Json | None = None
     replica_sets: Sequence[Json] = field(default_factory=tuple)
     candidate: Json | None = None
+    stage: Stage | None = None
+    """Of an adoption."""
 
 
 async def observe(world: World, run: Ref, uid: str, spec: RunSpec, state: State, now: float) -> Observation:
@@ -41,9 +58,35 @@ async def observe(world: World, run: Ref, uid: str, spec: RunSpec, state: State,
     Raises:
         Unsupported: the run's router is not installed here.
     """
+    plan = await world.cluster.get(Ref(_PLANS[spec.plan_kind], run.namespace, spec.plan))
+    decisions = await world.cluster.list(PLAN_DECISION, run.namespace)
+    there = (
+        plan is not None and plan["metadata"]["uid"] == spec.plan_uid and "deletionTimestamp" not in plan["metadata"]
+    )
+    heard = _fresh(orders.parse(decisions, spec.plan, run.name, uid), state)
+    if spec.program.adoption is not None:
+        return await _of_adoption(world, spec, state, Seen(there, HOME, orders=heard), now)
+    return await _of_canary(world, run, uid, spec, state, Seen(there, HOME, orders=heard), now)
+
+
+async def _of_adoption(world: World, spec: RunSpec, state: State, seen: Seen, now: float) -> Observation:
+    program = spec.program
+    assert program.adoption is not None, "see observe"
+    mesh = adoptions.mesh_of(world, program.adoption)
+    stage = await adoptions.read_stage(world, mesh, program, state)
+    seen = replace(
+        seen,
+        samples=await _samples(world, program.namespace, spec, state, now),
+        progress=adoptions.progress(mesh, program, state, stage),
+        undone=adoptions.undone(mesh, program, state, stage),
+    )
+    return Observation(seen, {}, stage=stage)
+
+
+async def _of_canary(
+    world: World, run: Ref, uid: str, spec: RunSpec, state: State, seen: Seen, now: float
+) -> Observation:
     namespace = run.namespace
-    plan = await world.cluster.get(Ref(CANARY_PLAN, namespace, spec.plan))
-    decisions = await world.cluster.list(PLAN_DECISION, namespace)
     router = world.routers.get(name := spec.program.settings.router)
     if router is None:
         raise Unsupported(f"no router is named {name}", hint="install the package that brings it")
@@ -51,15 +94,12 @@ async def observe(world: World, run: Ref, uid: str, spec: RunSpec, state: State,
     deployment, sets, target = await read_target(world, namespace, spec.program.workload)
     candidate, view = await _read_candidate(world, run, uid, spec)
     view_of_routes = router.view(spec.program.split, routes)
-    seen = Seen(
-        plan_exists=plan is not None
-        and plan["metadata"]["uid"] == spec.plan_uid
-        and "deletionTimestamp" not in plan["metadata"],
+    seen = replace(
+        seen,
         route=Route(view_of_routes.where, view_of_routes.weight, view_of_routes.drift, bool(view_of_routes.leftovers)),
         workload=target,
         candidate=view,
         samples=await _samples(world, namespace, spec, state, now),
-        orders=_fresh(orders.parse(decisions, spec.plan, run.name, uid), state),
         findings=_findings(router, spec, routes, state),
     )
     return Observation(seen, routes, deployment, sets, candidate)
@@ -120,14 +160,18 @@ async def _samples(world: World, namespace: str, spec: RunSpec, state: State, no
     """Ask for the gates that are due, all in one call."""
     if state.phase.ended or state.step >= len(spec.program.steps):
         return {}
-    asks = {g.name: ask_for(g, spec, namespace) for g in due(spec.program.steps[state.step], state, now)}
-    if not asks:
-        return {}
-    answers = await world.metrics.ask(list(asks.values()))
-    return {name: _sample(answers[ask]) for name, ask in asks.items()}
+    gates = due(spec.program.steps[state.step], state, now)
+    asks = {g.name: ask_for(g, spec, namespace) for g in gates if not isinstance(g, ReadyGate)}
+    answers = await world.metrics.ask(list(asks.values())) if asks else {}
+    samples = {name: _sample(answers[ask]) for name, ask in asks.items()}
+    for gate in gates:
+        if isinstance(gate, ReadyGate) and spec.program.adoption is not None:
+            mesh = adoptions.mesh_of(world, spec.program.adoption)
+            samples[gate.name] = await adoptions.ask_readiness(world, mesh, gate, spec)
+    return samples
 
 
-def ask_for(gate: Gate, spec: RunSpec, namespace: str) -> Ask:
+def ask_for(gate: CountGate | QueryGate, spec: RunSpec, namespace: str) -> Ask:
     """The question behind a gate."""
     settings = spec.program.settings
     if isinstance(gate, CountGate):

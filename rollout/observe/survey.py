@@ -61,7 +61,7 @@ async def survey(world: World, mesh: Mesh, scope: Scope, schedules: Schedules) -
     questions = mesh.questions(scope.namespace, scope.window, scope.provider)
     workloads, (objects, unseen), readings = await asyncio.gather(
         asyncio.gather(*(world.cluster.list(kind, scope.namespace) for kind in READS)),
-        _objects(world, mesh.reads(scope.namespace, scope.home), scope.namespace),
+        read_objects(world, mesh.reads(scope.namespace, scope.home), scope.namespace),
         world.metrics.ask(questions),
     )
     found = units(dict(zip(READS, workloads, strict=True)))
@@ -78,7 +78,7 @@ async def survey(world: World, mesh: Mesh, scope: Scope, schedules: Schedules) -
     )
 
 
-async def _objects(
+async def read_objects(
     world: World, reads: Sequence[Read], fallback: str
 ) -> tuple[dict[Kind, list[Json]], tuple[str, ...]]:
     """What a mesh asks for, by kind, and what of it may not be read."""

@@ -72,8 +72,8 @@ class Guards(Protocol):
         """Nothing that the policies under trial would refuse in the window."""
         ...
 
-    def cost(self, unit: UnitName, cores: float | None, bytes: float | None, every: float) -> tuple[Gate, ...]:
-        """CPU and memory of the proxies within a budget, per pod."""
+    def cost(self, unit: UnitName, cores: float | None, memory: float | None, every: float) -> tuple[Gate, ...]:
+        """CPU (cores) and memory (bytes) of the proxies within a budget, per pod."""
         ...
 
 

@@ -37,6 +37,6 @@ Schedules = Callable[[str, str, float], Timetable | None]
 """Reads a schedule: the text, the time zone (empty for the cluster's own), now. None for a text that it cannot read."""
 
 
-def unscheduled(schedule: str, zone: str, now: float) -> Timetable | None:
+def unscheduled(_schedule: str, _zone: str, _now: float) -> Timetable | None:
     """Reads no schedule: for worlds in which nobody asks."""
     return None

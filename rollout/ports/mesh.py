@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal, Protocol
 
+from rollout.decide.seen import Progress
 from rollout.plan.base import Json
 from rollout.plan.gate import MetricLabels, Provider
-from rollout.decide.seen import Progress
 from rollout.plan.kinds import Kind, Ref
 from rollout.plan.program import Adoption, MeshInstruction, Program, UnitName
 from rollout.plan.run import Entry

@@ -202,7 +202,7 @@ things = st.one_of(plans, planruns, routes, rules, others, ours)
 def backends_of(stored: Json) -> Backends:
     parsed = from_object({key: value for key, value in stored.items() if key != "status"})
     assert isinstance(parsed, CanaryPlan)
-    return Canary().compile(parsed, Facts()).backends
+    return Canary().compile(parsed, Facts()).split
 
 
 def matters(obj: Json, stored: Json, runs: list[Json]) -> bool:
