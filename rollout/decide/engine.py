@@ -143,7 +143,7 @@ def _perform(
         case Release():
             return release(run, state, instruction.mode, seen, now)
         case Conclude():
-            if instruction.keep_route:
+            if instruction.keep_route or run.program.adoption is not None:  # what was reached stays
                 kept = tuple(e for e in state.journal if e.kind not in ("route", "weight", "mesh"))
                 state = replace(state, journal=kept)
             return unwind(run, unblock(state, now), seen, now, routes_first=True)
