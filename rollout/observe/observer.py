@@ -63,7 +63,7 @@ async def observe(world: World, run: Ref, uid: str, spec: RunSpec, state: State,
     there = (
         plan is not None and plan["metadata"]["uid"] == spec.plan_uid and "deletionTimestamp" not in plan["metadata"]
     )
-    heard = _fresh(orders.parse(decisions, spec.plan, run.name, uid), state)
+    heard = _fresh(orders.parse(decisions, spec.plan, run.name, uid, spec.plan_kind), state)
     if spec.program.adoption is not None:
         return await _of_adoption(world, spec, state, Seen(there, HOME, orders=heard), now)
     return await _of_canary(world, run, uid, spec, state, Seen(there, HOME, orders=heard), now)

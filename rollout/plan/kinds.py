@@ -123,6 +123,8 @@ PLAN_RUN: Final = Kind(GROUP, VERSION, "PlanRun", "planruns")
 PLAN_DECISION: Final = Kind(GROUP, VERSION, "PlanDecision", "plandecisions")
 METRIC_TEMPLATE: Final = Kind(GROUP, VERSION, "MetricTemplate", "metrictemplates")
 
+PLANS: Final = (CANARY_PLAN, MESH_ADOPTION_PLAN)
+"""The kinds of plans."""
 KINDS: Final[Mapping[tuple[str, str], Kind]] = {
     (kind.api_version, kind.name): kind for kind in list(globals().values()) if isinstance(kind, Kind)
 }
@@ -141,3 +143,11 @@ def ref_of(obj: Mapping[str, Any]) -> Ref:
     """The name of a raw object."""
     meta = obj["metadata"]
     return Ref(kind_of(obj), meta.get("namespace", ""), meta["name"])
+
+
+def plan_of(run: Mapping[str, Any]) -> Ref:
+    """The plan that a raw PlanRun or PlanDecision is about; those from before there were two kinds name none."""
+    meta, spec = run["metadata"], run["spec"]
+    named = spec.get("planKind") or spec.get("kind") or CANARY_PLAN.name
+    kind = next((kind for kind in PLANS if kind.name == named), CANARY_PLAN)
+    return Ref(kind, meta.get("namespace", ""), str(spec.get("plan", "")))

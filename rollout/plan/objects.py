@@ -68,6 +68,8 @@ class DecisionSpec(Model):
         ),
     )
 
+    kind: Literal["CanaryPlan", "MeshAdoptionPlan"] = "CanaryPlan"
+    """The kind of the plan of that run."""
     plan: Name
     """The plan of that run: the rights to give an order are verbs on it."""
     run: Name
@@ -97,4 +99,6 @@ class PlanDecision(_Object):
     spec: DecisionSpec
 
 
+Plan = CanaryPlan | MeshAdoptionPlan
+"""What runs are made from."""
 Document = CanaryPlan | MeshAdoptionPlan | MetricTemplate | PlanDecision
