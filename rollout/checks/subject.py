@@ -13,7 +13,7 @@ from rollout.plan.base import Json
 from rollout.plan.finding import Finding, Level
 from rollout.plan.gate import TemplateSpec
 from rollout.plan.holdpolicy import NAME as HOLD_POLICY
-from rollout.plan.kinds import METRIC_TEMPLATE, MUTATING_BINDING, Kind, Ref
+from rollout.plan.kinds import CANARY_PLAN, METRIC_TEMPLATE, MUTATING_BINDING, Kind, Ref
 from rollout.plan.objects import CanaryPlan, MetricTemplate
 from rollout.plan.parse import from_object
 from rollout.plan.program import Program
@@ -37,6 +37,8 @@ class Subject:
     deployment: Json | None = None
     replica_sets: Sequence[Json] = ()
     hold_mode: HoldMode = "paused"
+    kind: Kind = CANARY_PLAN
+    """Of the plan, or of plans that might come."""
     unattended: bool = False
     """A controller asks, not a person: plans and orders are stored by others, and it leads by a lease of its own."""
 

@@ -12,15 +12,19 @@ import yaml
 
 from rollout import bootstrap
 from rollout.adapters.memory.behaviour import Behaviour
-from rollout.checks.permissions import (
-    ENGINE,
+from rollout.checks.needs import (
     HOLD_MODE,
     ISTIO,
+    MESH,
+    MESH_AROUND,
+    MESH_PREFLIGHT,
+    MESH_TRAFFIC,
     PREFLIGHT,
     RELEASE,
     TELL,
     UNATTENDED,
     WORKLOAD,
+    engine,
     watched,
 )
 from rollout.install import Options, manifests
@@ -39,6 +43,7 @@ from rollout.plan.kinds import (
     NAMESPACE,
     PDB,
     PLAN_RUN,
+    PLANS,
     ROLE,
     ROLE_BINDING,
     VALIDATING_BINDING,
@@ -79,11 +84,12 @@ def granted(documents: list[Json]) -> set[Right]:
 
 
 def needed(options: Options) -> Iterator[Right]:
-    in_namespaces = (*watched((*ENGINE, *UNATTENDED, *WORKLOAD, *ISTIO)), *TELL, *PREFLIGHT, *RELEASE)
+    from_watches = watched((*engine(*PLANS), *UNATTENDED, *WORKLOAD, *ISTIO))
+    in_namespaces = (*from_watches, *TELL, *PREFLIGHT, *RELEASE, *MESH, *MESH_TRAFFIC, *MESH_PREFLIGHT)
     for where in options.namespaces or ("",):
         for need in in_namespaces:
             yield from ((where, need.kind.group, need.kind.plural, need.name, verb) for verb in need.verbs)
-    for need in watched(HOLD_MODE):
+    for need in (*watched(HOLD_MODE), *MESH_AROUND):
         yield from (("", need.kind.group, need.kind.plural, "", verb) for verb in need.verbs)
     yield (HOME, LEASE.group, LEASE.plural, "", "create")
     for verb in ("get", "patch"):
@@ -141,9 +147,10 @@ def test_no_rule_has_a_wildcard_or_reads_secrets(way: str) -> None:
         assert not {"secrets", "pods/exec", "impersonate", "escalate", "bind"} & {*rule["resources"], *rule["verbs"]}
 
 
-def test_in_named_namespaces_only_bindings_of_policies_are_seen_everywhere() -> None:
+def test_in_named_namespaces_only_what_has_no_namespace_is_seen_everywhere() -> None:
     documents = manifests(WAYS["in two namespaces"])
-    assert [b["roleRef"]["name"] for b in of(documents, CLUSTER_ROLE_BINDING)] == ["rollout-controller-hold-mode"]
+    everywhere = [b["roleRef"]["name"] for b in of(documents, CLUSTER_ROLE_BINDING)]
+    assert everywhere == ["rollout-controller-hold-mode", "rollout-controller-mesh-around"]
     assert {right[0] for right in granted(documents)} == {"", "a", "b", HOME}
 
 
@@ -259,7 +266,8 @@ def test_fewer_namespaces_take_the_rights_in_all_of_them_back(shell: Shell) -> N
     installed(shell)
     said = installed(shell, "--namespaces", "shop")
     assert "ClusterRoleBinding/rollout-controller-core-rollout-system" in said["removed"]
-    assert stored(shell, CLUSTER_ROLE_BINDING) == ["rollout-controller-hold-mode-rollout-system"]
+    bound = [f"rollout-controller-{it}-rollout-system" for it in ("hold-mode", "mesh-around")]
+    assert stored(shell, CLUSTER_ROLE_BINDING) == bound
     assert "rollout-controller-core" in stored(shell, ROLE)
     installed(shell, "--hold", "none")
     assert not [name for name in stored(shell, ROLE) if "core" in name]
