@@ -1,28 +1,28 @@
 """MeshAdoptionPlan: how a namespace enters a mesh, as people write it in Git.
 
 A stage that is left out is not done; `stages: {}` does the classic ones: enrol, permissive, shadow strict, strict.
+Manifests and who stays outside are in `written`.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import Field
 
 from rollout.plan.base import Duration, Model, Name, Rule
-from rollout.plan.canary import Approve
 from rollout.plan.gate import Gates, MetricLabels, Provider
+from rollout.plan.written import Manifest, MeshException, Policy, UnitRef
 
-UnitKind = Literal["Deployment", "StatefulSet", "DaemonSet", "CronJob", "Job", "Pod", "ReplicaSet"]
-
-
-class UnitRef(Model):
-    """A workload of the plan's namespace."""
-
-    kind: UnitKind = "Deployment"
-    """Its kind."""
-    name: Name
-    """Its name."""
+OnTrouble = Literal["step", "stage", "all", "hold"]
+"""What is undone when a step fails."""
+_COUNTED: Final = Rule(
+    "RO240",
+    "!has(self.gates) || self.gates.all(gate, !has(gate.metric))",
+    "a gate of an adoption asks by query or template: success and slow compare a candidate, and there is none; "
+    "both are watched for every workload anyway",
+    lambda it: all(gate.metric is None for gate in it.gates or ()),
+)
 
 
 class Mesh(Model):
@@ -36,57 +36,56 @@ class Mesh(Model):
     """The revision or tag of the control plane that injects; the default one when empty."""
 
 
-class MeshException(Model):
-    """Somebody who stays outside, or a port that goes on accepting plaintext: with a reason, and not for ever."""
+class Approval(Model):
+    """Wait for a person before a stage begins."""
 
-    workload: UnitRef
-    """Whose exception it is."""
-    ports: tuple[Annotated[int, Field(ge=1, le=65535)], ...] = Field(default=(), max_length=32)
-    """Container ports that go on accepting plaintext; the whole workload stays out of the mesh when empty."""
-    reason: Annotated[str, Field(min_length=1, max_length=512)]
-    """Why."""
-    until: Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")]
-    """The last day it holds, `2027-03-31`. A plan whose exception is over is not Ready."""
+    within: Duration = "7d"
+    """How long to wait."""
+    otherwise: Literal["hold", "rollback", "promote"] = "hold"
+    """What happens when nobody answers in time: stay and be held, undo the whole run, or go on."""
 
 
 class Stage(Model):
     """What all stages have."""
 
+    rules: ClassVar[tuple[Rule, ...]] = (_COUNTED,)
+
     observe: Duration | None = None
     """How long the gates watch after each of its steps; `analysis.observe` when absent."""
     gates: Gates | None = None
-    """Gates besides those that the stage has anyway; the plan's gates when absent."""
+    """Gates besides those that the mesh's driver brings; `analysis.gates` when absent, none more when empty."""
     deadline: Duration | None = None
-    """How long one of its steps may take in all; `analysis.deadline` when absent."""
-    approve: Approve | None = None
+    """How long one of its steps may take in all, waiting included; `analysis.deadline` when absent."""
+    approve: Approval | None = None
     """Wait for a person before the stage begins."""
-    on_failure: Literal["step", "stage", "all", "hold"] | None = None
-    """What is undone when a step fails; then the run is held. `spec.onFailure` when absent."""
+    on_failure: OnTrouble | None = None
+    """What is undone when one of its steps fails; then the run is held. `spec.onFailure` when absent."""
 
 
 class Enrolment(Stage):
     """Proxies, workload by workload, by the pod template; the namespace's label comes last."""
 
     label_namespace: bool = True
-    """Label the namespace when all workloads are in."""
+    """Label the namespace when all workloads are in, so that new ones are in from their start."""
 
 
 class Permissive(Stage):
-    """Say explicitly that plaintext and mTLS are both accepted."""
+    """Say explicitly that plaintext and mTLS are both accepted. `strict` brings it with it."""
 
 
 class Traffic(Stage):
     """The user's own manifests, one at a time, each with its exact inverse."""
 
-    apply: Annotated[tuple[dict[str, Any], ...], Field(max_length=32)] = ()
-    """Manifests of the mesh's kinds, in this order."""
+    apply: Annotated[tuple[Manifest, ...], Field(min_length=1, max_length=32)]
+    """Manifests of the mesh's kinds, in this order. A VirtualService that injects faults is a drill: it is withdrawn
+    after `observe`."""
 
 
 class ShadowStrict(Stage):
     """Count what STRICT would refuse; go on when nobody is left whom it would cut off."""
 
-    window: Duration = "1h"
-    """How much traffic is looked at; it should be as long as the longest pause of a CronJob."""
+    window: Duration = "1d"
+    """How much traffic is looked at; never less than the longest pause between two runs of a CronJob."""
 
 
 class Strict(Stage):
@@ -97,12 +96,12 @@ class Strict(Stage):
 
 
 class Authorize(Stage):
-    """Authorization policies: counted first, then enforced workload by workload, deny by default last."""
+    """Authorization policies: all are counted first, then enforced one by one, deny by default last."""
 
-    policies: Annotated[tuple[dict[str, Any], ...], Field(max_length=64)] = ()
-    """AuthorizationPolicies of the namespace."""
-    window: Duration = "1h"
-    """How long each is counted before it is enforced."""
+    policies: Annotated[tuple[Policy, ...], Field(min_length=1, max_length=64)]
+    """AuthorizationPolicies of the namespace, in the order in which they are enforced."""
+    window: Duration = "1d"
+    """How much of what they would refuse is looked at before one is enforced."""
     deny_by_default: bool = False
     """At the end, refuse whatever no policy allows."""
 
@@ -110,14 +109,23 @@ class Authorize(Stage):
 class Stages(Model):
     """The stages, in their fixed order."""
 
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "RO241",
+            "!has(self.authorize) || has(self.strict)",
+            "authorize goes with strict: only mTLS proves who calls (a stage that is done already costs nothing)",
+            lambda it: it.authorize is None or it.strict is not None,
+        ),
+    )
+
     enrol: Enrolment | None = None
-    """Proxies."""
+    """Proxies, workload by workload."""
     permissive: Permissive | None = None
-    """Both."""
+    """Plaintext and mTLS, explicitly."""
     traffic: Traffic | None = None
     """Routing, retries, timeouts, and whatever else the mesh offers."""
     shadow_strict: ShadowStrict | None = None
-    """Count only."""
+    """Count what mTLS only would refuse."""
     strict: Strict | None = None
     """mTLS only."""
     authorize: Authorize | None = None
@@ -127,6 +135,8 @@ class Stages(Model):
 class AdoptionAnalysis(Model):
     """What every step has in common, unless its stage says otherwise."""
 
+    rules: ClassVar[tuple[Rule, ...]] = (_COUNTED,)
+
     interval: Duration = "15s"
     """Time between two looks at the metrics."""
     observe: Duration = "1m"
@@ -134,17 +144,31 @@ class AdoptionAnalysis(Model):
     warmup: Duration = "0s"
     """Looks in the first part of each step are recorded, not judged."""
     deadline: Duration = "1h"
-    """How long a step may take in all, waiting for people, pods or data included."""
+    """How long a step may take in all, waiting for pods or data included. Shadow steps may take their window more."""
     gates: Gates = ()
-    """Gates of every step, besides those that the mesh's driver brings."""
+    """Gates of every step, besides those that the mesh's driver brings. One that names `${workload}` watches the steps
+    of one workload only."""
     provider: Provider | None = None
     """Where metrics come from; the engine's `--prometheus` when absent."""
     labels: MetricLabels = MetricLabels()
     """Names in the mesh's metrics."""
 
 
+Wave = Annotated[tuple[UnitRef, ...], Field(min_length=1, max_length=64)]
+"""Workloads that come one after the other."""
+
+
 class Budget(Model):
     """What one proxy may cost."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "RO244",
+            "has(self.cpu) || has(self.memory)",
+            "a budget has cpu, memory, or both",
+            lambda it: it.cpu is not None or it.memory is not None,
+        ),
+    )
 
     cpu: Annotated[float, Field(gt=0, le=64)] | None = None
     """Cores, on average."""
@@ -155,14 +179,12 @@ class Budget(Model):
 class AdoptionSpec(Model):
     """What a MeshAdoptionPlan holds."""
 
-    rules: ClassVar[tuple[Rule, ...]] = ()
-
     strategy: Annotated[str, Field(min_length=1, max_length=63)] = "mesh-adoption"
     """The name of the strategy that compiles this plan into steps."""
     mesh: Mesh = Mesh()
     """Which mesh."""
-    waves: Annotated[tuple[tuple[UnitRef, ...], ...], Field(max_length=64)] = ()
-    """The order of workloads; those that are not named follow, by the traffic that was seen."""
+    waves: Annotated[tuple[Wave, ...], Field(max_length=64)] = ()
+    """The order of workloads; those that are not named follow, the least called first."""
     stages: Stages = Stages()
     """What is done; the classic stages when empty."""
     exceptions: Annotated[tuple[MeshException, ...], Field(max_length=64)] = ()
@@ -170,8 +192,11 @@ class AdoptionSpec(Model):
     analysis: AdoptionAnalysis = AdoptionAnalysis()
     """How it is watched."""
     budget: Budget | None = None
-    """What a proxy may cost."""
-    on_failure: Literal["step", "stage", "all", "hold"] = "step"
-    """What is undone when a step fails; then the run is held and waits for a person."""
+    """What a proxy may cost; not watched when absent."""
+    drift: Literal["heal", "hold"] = "heal"
+    """When somebody else takes back what a step wrote: write it again, twice at most, or stop and ask at once."""
+    on_failure: OnTrouble = "step"
+    """What is undone when a step fails; then the run is held and waits for a person. `step`: what was done to this
+    workload in this stage."""
     history: Annotated[int, Field(ge=1, le=50)] = 5
     """How many ended runs are kept."""
