@@ -40,6 +40,8 @@ class UnitFact:
     pods: int = 1
     ports: tuple[int, ...] = ()
     """Its container ports."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """Of its pods, by the template; selectors of policies are matched with them."""
     callers: tuple[UnitName, ...] = ()
     """Workloads of the namespace that were seen to call it, or name it in their template."""
     requests: float = 0.0

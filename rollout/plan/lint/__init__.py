@@ -55,7 +55,7 @@ def rules() -> tuple[LintRule[Any], ...]:
     models: dict[str, LintRule[Any]] = {
         rule.code: LintRule(rule.code, Level.ERROR, rule.message) for model in _MODELS for rule in model.rules
     }
-    books = (*PLANS.rules(), *GATES.rules(), *ADOPTIONS.rules(), *manifests.rules())
+    books: tuple[LintRule[Any], ...] = (*PLANS.rules(), *GATES.rules(), *ADOPTIONS.rules(), *manifests.rules())
     return tuple(sorted((*reading, *models.values(), *books), key=lambda rule: rule.code))
 
 

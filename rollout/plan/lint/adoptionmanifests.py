@@ -100,7 +100,7 @@ def _place_of(manifest: Manifest, path: str, place: Place) -> Place:
 
 
 def _allows(policy: Policy) -> bool:
-    return policy.spec.get("action", "ALLOW") == "ALLOW"
+    return bool(policy.spec.get("action", "ALLOW") == "ALLOW")
 
 
 def _selector(policy: Policy) -> dict[str, Any]:
