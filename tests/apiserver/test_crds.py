@@ -34,12 +34,14 @@ from rollout.plan.run import (
 )
 from rollout.plan.strategy import Facts
 from strategies.canary import Canary
+from tests.kit import adoptions
 from tests.kit.apiserver import ApiServer
 from tests.kit.plans import BROKEN, CLEAN, TRAFFIC, Broken, text
 
 pytestmark = pytest.mark.apiserver
 
-EXAMPLES = sorted(Path(__file__).parents[2].glob("examples/*/*.yaml"))
+ROOT = Path(__file__).parents[2]
+EXAMPLES = sorted((*ROOT.glob("examples/*/*.yaml"), *ROOT.glob("examples/mesh-adoption/*/*.yaml")))
 CEL = {rule.code: rule.text for rule in rules() if rule.check is None and rule.code not in READING}
 LIST_MAPS = {"RO135"}
 """Lint rules that the API server enforces by itself: names of gates are the keys of their list."""
@@ -81,6 +83,31 @@ def test_the_server_refuses_what_reading_refuses_and_takes_the_rest(
         assert broken.path.rpartition(".")[2] in refusal(apiserver, source)
     else:
         assert "created" in create(apiserver, source, "--dry-run=server")
+
+
+@pytest.mark.parametrize("spec", [adoptions.CLASSIC, {}, adoptions.JOURNEY], ids=["classic", "empty", "journey"])
+def test_a_sound_adoption_is_taken(apiserver: ApiServer, namespace: str, spec: dict[str, Any]) -> None:
+    assert "created" in create(apiserver, adoptions.adoption(spec, namespace=namespace), "--dry-run=server")
+
+
+@pytest.mark.parametrize("broken", adoptions.BROKEN, ids=lambda broken: broken.code)
+def test_the_server_refuses_adoptions_that_reading_refuses(
+    apiserver: ApiServer, namespace: str, broken: Broken
+) -> None:
+    source = adoptions.adoption(broken.spec, broken.name, namespace)
+    if broken.code in CEL:
+        assert CEL[broken.code] in refusal(apiserver, source)
+    elif broken.code in READING or broken.code in LIST_MAPS:
+        assert broken.path.rpartition(".")[2].partition("[")[0] in refusal(apiserver, source)
+    else:
+        assert "created" in create(apiserver, source, "--dry-run=server")
+
+
+def test_an_adoption_comes_back_and_means_the_same(apiserver: ApiServer, namespace: str) -> None:
+    source = adoptions.adoption(adoptions.JOURNEY, namespace=namespace)
+    stored = json.loads(create(apiserver, source, "--dry-run=server", "-o", "json"))
+    (written,) = parse(source)
+    assert from_object(stored).spec == written.document.spec
 
 
 @pytest.mark.parametrize("limit", [[1], {"a": 1}, "99", "abc"])
@@ -254,6 +281,8 @@ def test_kubectl_shows_and_waits_for_a_plan(apiserver: ApiServer, namespace: str
         ("cplan", "How a new version of a workload gets its traffic"),
         ("cplan.spec.steps.weight", "Percent of the requests that the candidate gets"),
         ("cplan.spec.analysis.gates.min", "Fail below this value"),
+        ("mplan.spec.stages.shadowStrict", "Count what mTLS only would refuse"),
+        ("mplan.spec.exceptions.until", "The last day it holds"),
         ("prun.status.state", "The engine's memory"),
         ("mtpl.spec.query", "PromQL that yields one number"),
         ("pdec.spec.runUid", "The run's UID"),
