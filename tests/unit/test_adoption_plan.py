@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
+import cel
 import pytest
 
 from rollout.plan.adoption import AdoptionSpec
 from rollout.plan.finding import Finding, Level
-from rollout.plan.lint import Known, lint
+from rollout.plan.lint import Known, lint, rules
 from rollout.plan.objects import MeshAdoptionPlan
 from rollout.plan.parse import InvalidDocument, parse
 from rollout.plan.structural import structural
@@ -173,3 +175,39 @@ def test_the_api_server_knows_a_day() -> None:
     schema = structural(AdoptionSpec.model_json_schema(by_alias=True))
     until = schema["properties"]["exceptions"]["items"]["properties"]["until"]
     assert (until["type"], until["format"], until["maxLength"]) == ("string", "date", 10)
+
+
+def refusals(schema: Any, value: Any) -> Iterator[str]:
+    """The messages of the schema's rules in CEL that a value breaks, as the API server would judge it."""
+    if isinstance(value, dict):
+        fields = schema.get("properties", {})
+        value = {name: field["default"] for name, field in fields.items() if "default" in field} | value
+    for rule in schema.get("x-kubernetes-validations", ()):
+        if not cel.evaluate(rule["rule"], {"self": value}):
+            yield rule["message"]
+    if isinstance(value, dict):
+        for name, below in schema.get("properties", {}).items():
+            if name in value:
+                yield from refusals(below, value[name])
+    if isinstance(value, list):
+        for below in value:
+            yield from refusals(schema["items"], below)
+
+
+SCHEMA = structural(AdoptionSpec.model_json_schema(by_alias=True))
+CEL = {rule.code: rule.text for rule in rules() if rule.check is None and rule.code.startswith("RO24")}
+
+
+@pytest.mark.parametrize("broken", BROKEN, ids=lambda broken: broken.code)
+def test_each_rule_says_the_same_in_cel(broken: Broken) -> None:
+    said = list(refusals(SCHEMA, broken.spec))
+    assert said == ([CEL[broken.code]] if broken.code in CEL else [])
+
+
+@pytest.mark.parametrize("spec", [CLASSIC, {}, JOURNEY])
+def test_a_sound_plan_breaks_no_rule_in_cel(spec: dict[str, Any]) -> None:
+    assert list(refusals(SCHEMA, spec)) == []
+
+
+def test_every_rule_of_the_models_has_a_plan_that_breaks_it() -> None:
+    assert set(CEL) == {broken.code for broken in BROKEN if broken.code.startswith("RO24")}
