@@ -76,6 +76,7 @@ def test_what_a_mesh_cannot_do_is_named() -> None:
     found = findings(adoption(stages(**LOCKED)), Known(meshes={"istio": frozenset()}))
     said = ["mesh driver istio is not capable of shadow-strict", "mesh driver istio is not capable of live-policy"]
     assert [it.message for it in found] == said
+    assert [it.message for it in findings(adoption(CLASSIC), Known(meshes={"istio": frozenset()}))] == said
 
 
 def test_a_label_that_stays_away_harms_no_exception() -> None:

@@ -18,6 +18,8 @@ _DAY: Final = 86400.0
 _VARIABLES: Final = frozenset({"namespace", "workload", "window"})
 _NEEDS: Final = {"shadowStrict": "shadow-strict", "authorize": "shadow-authorization", "strict": "live-policy"}
 """What a stage asks of the mesh, as drivers name it."""
+_CLASSIC: Final = ("shadowStrict", "strict")
+"""The stages with needs among those that are done when none is written."""
 
 
 @rule("RO250", Level.ERROR, "There is no such strategy of adoption", "install the package that brings it")
@@ -41,10 +43,11 @@ def incapable_mesh(subject: Adopted) -> Iterator[Hit]:
     """Only where the drivers are known."""
     name = subject.spec.mesh.driver
     able = (subject.known.meshes or {}).get(name)
-    for path in subject.stages if able is not None else ():
-        need = _NEEDS.get(path.rpartition(".")[2])
-        if able is not None and need is not None and need not in able:
-            yield Hit(path, f"mesh driver {name} is not capable of {need}")
+    if able is None:
+        return
+    for stage in [path.rpartition(".")[2] for path in subject.stages] or _CLASSIC:
+        if (need := _NEEDS.get(stage)) is not None and need not in able:
+            yield Hit(f"spec.stages.{stage}", f"mesh driver {name} is not capable of {need}")
 
 
 @rule(
