@@ -189,7 +189,9 @@ def approve(run: RunSpec, state: State, step: Step, wanted: Approve, seen: Seen,
     if left <= 0:
         text = f"nobody approved within {wanted.within:.0f} s"
         if wanted.otherwise == "rollback":
-            return failed(state, replace(step, on_failure="rollback"), now, Reason.APPROVAL_EXPIRED, text)
+            # a canary goes home; an adoption says itself whether what was reached is kept
+            expired = step if run.program.adoption is not None else replace(step, on_failure="rollback")
+            return failed(state, expired, now, Reason.APPROVAL_EXPIRED, text)
         text += "; the plan says promote"
         approved = replace(state, approved=True)
         return Decision(happen(approved, Event.APPROVED, now, Reason.APPROVAL_EXPIRED, text))

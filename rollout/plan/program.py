@@ -341,6 +341,8 @@ def _from_table(stored: Any, read: ValidatorFunctionWrapHandler) -> Program:
     """Give each step its gates; equal ones are one object in memory, too."""
     if isinstance(stored, Mapping) and isinstance(stored.get("steps"), bytes):
         stored = dict(stored, steps=orjson.loads(stored["steps"]))
+    if isinstance(stored, Mapping):
+        stored = {"backends": None, **stored}
     if isinstance(stored, Mapping) and "gates" in stored:
         table = dict(enumerate(_GATES.validate_python(stored["gates"])))
         try:

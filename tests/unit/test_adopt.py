@@ -12,6 +12,7 @@ from rollout.decide.reason import Reason
 from rollout.decide.seen import Order, Progress, Route, Sample, Seen, Trouble
 from rollout.plan.program import (
     Adoption,
+    Approve,
     Conclude,
     Enrol,
     Program,
@@ -201,3 +202,13 @@ def test_what_gates_saw_of_one_workload_is_no_evidence_about_the_next() -> None:
         RUN, at(2, held_since=100.0), seen(DONE, samples={"ready": Sample("value", "who", 0.0)}), 111.0
     ).state
     assert (state.step, state.gates) == (3, {})
+
+
+@pytest.mark.parametrize(("on_failure", "phase"), [("hold", Phase.HELD), ("rollback", Phase.ROLLING_BACK)])
+def test_an_approval_that_nobody_gave_in_time_does_what_the_plan_says(on_failure: str, phase: Phase) -> None:
+    asks = Step("approve", (Approve(60.0, "rollback"),), on_failure=on_failure)  # type: ignore[arg-type]  # both are
+    waits = replace(RUN, program=replace(RUN.program, steps=(*STEPS[:2], asks)))
+    state = decide(waits, at(2), seen(), 101.0).state
+    assert state.phase is Phase.AWAITING_APPROVAL
+    late = decide(waits, state, seen(), 162.0).state
+    assert (late.phase, late.reason, late.journal) == (phase, Reason.APPROVAL_EXPIRED, LINES[:2])

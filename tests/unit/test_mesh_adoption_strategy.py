@@ -445,7 +445,6 @@ def test_plaintext_is_locked_out_first_where_all_callers_are_in() -> None:
     assert [it.unit for it in Order().locked(units, {WEB, DB, FTP})] == [WEB, DB]
 
 
-@pytest.mark.xfail(reason="a stored program without backends is not read back yet", strict=False)
 def test_a_program_is_stored_and_read_again() -> None:
     spec = JOURNEY | {"waves": []}
     program = compiled(**spec)
