@@ -116,6 +116,8 @@ SERVICE_ENTRY: Final = Kind("networking.istio.io", "v1", "ServiceEntry", "servic
 PEER_AUTHENTICATION: Final = Kind("security.istio.io", "v1", "PeerAuthentication", "peerauthentications")
 AUTHORIZATION_POLICY: Final = Kind("security.istio.io", "v1", "AuthorizationPolicy", "authorizationpolicies")
 REQUEST_AUTHENTICATION: Final = Kind("security.istio.io", "v1", "RequestAuthentication", "requestauthentications")
+TELEMETRY: Final = Kind("telemetry.istio.io", "v1", "Telemetry", "telemetries")
+ENVOY_FILTER: Final = Kind("networking.istio.io", "v1alpha3", "EnvoyFilter", "envoyfilters")
 
 CANARY_PLAN: Final = Kind(GROUP, VERSION, "CanaryPlan", "canaryplans")
 MESH_ADOPTION_PLAN: Final = Kind(GROUP, VERSION, "MeshAdoptionPlan", "meshadoptionplans")
