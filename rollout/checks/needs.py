@@ -19,6 +19,7 @@ from rollout.plan.kinds import (
     DEPLOYMENT,
     DESTINATION_RULE,
     ENDPOINT_SLICE,
+    ENVOY_FILTER,
     EVENT,
     HPA,
     JOB,
@@ -43,6 +44,7 @@ from rollout.plan.kinds import (
     SERVICE_ENTRY,
     SIDECAR,
     STATEFUL_SET,
+    TELEMETRY,
     VIRTUAL_SERVICE,
     Kind,
 )
@@ -140,8 +142,6 @@ ISTIO: Final = (
 TEMPLATED: Final = (DEPLOYMENT, STATEFUL_SET, DAEMON_SET, CRON_JOB)
 """What makes pods from a template that can be changed."""
 _WRITE: Final = ("create", "patch", "delete")
-TELEMETRY: Final = Kind("telemetry.istio.io", "v1", "Telemetry", "telemetries")
-ENVOY_FILTER: Final = Kind("networking.istio.io", "v1alpha3", "EnvoyFilter", "envoyfilters")
 
 MESH: Final = (
     *(Need("ask for proxies by the pod template", it, ("list", "patch")) for it in TEMPLATED),

@@ -19,8 +19,8 @@ _WRITTEN: Final = frozenset({VIRTUAL_SERVICE, DESTINATION_RULE})
 
 async def record(subject: Subject) -> Sequence[Finding]:
     """The rights that every plan needs."""
-    kind = subject.kind
-    return await missing(subject, (*engine(kind), *UNATTENDED) if subject.unattended else driving(kind))
+    kinds = subject.kinds
+    return await missing(subject, (*engine(*kinds), *UNATTENDED) if subject.unattended else driving(*kinds))
 
 
 async def workload(subject: Subject) -> Sequence[Finding]:
