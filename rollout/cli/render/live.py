@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from rich.text import Text
 
+from rollout.cli.render.adopting import headway
 from rollout.cli.render.plan import action, limit, tag
 from rollout.cli.render.run import position, share, where
 from rollout.cli.render.words import (
@@ -74,7 +75,10 @@ def _top(view: RunView) -> Text:
 
 
 def _sides(view: RunView) -> list[Text]:
-    """Both versions with their shares, and their pods where they were seen."""
+    """Both versions with their shares, and their pods where they were seen; of an adoption, its stage."""
+    if view.spec.program.adoption is not None:
+        far = headway(view.spec.program, view.state)
+        return [Text(f"  stage {far}")] if far else []
     new = share(view)
     revision, seen = view.spec.revision, view.seen
     stable_pods = candidate_pods = ""

@@ -9,7 +9,9 @@ from typing import Any
 
 from rich.text import Text
 
+from rollout.cli.render.adopting import adopting, touched, unseen, way_back
 from rollout.cli.render.words import Cell, columns, length, lines, percent
+from rollout.plan.kinds import Ref
 from rollout.plan.program import (
     Approve,
     Conclude,
@@ -32,10 +34,17 @@ _FAILURES = {"rollback": "roll back", "hold": "hold"}
 class Preview:
     """A program with what is known about it. Images are empty without a cluster."""
 
-    plan: str
+    ref: Ref
     program: Program
     stable: Mapping[str, str] = field(default_factory=dict)
     candidate: Mapping[str, str] = field(default_factory=dict)
+    unseen: str = ""
+    """Why the workloads of an adoption could not be looked at."""
+
+    @property
+    def plan(self) -> str:
+        """The plan's name."""
+        return self.ref.name
 
 
 def table(preview: Preview) -> Text:
@@ -43,12 +52,13 @@ def table(preview: Preview) -> Text:
     program = preview.program
     rows: list[list[Cell]] = [[" #", "ACTION", "HOLD", "ON FAILURE", "GATES (all must pass)"]]
     for number, step in enumerate(program.steps, 1):
-        rows.append([f"{number:2}", action(step), hold(step), _FAILURES[step.on_failure], " \n".join(gates(step))])
+        rows.append([f"{number:2}", action(step), hold(step), failure(program, step), " \n".join(gates(step))])
     least, most = bounds(program)
     return lines(
         [
             Text(title(preview), "bold"),
             *_wrapped(rows),
+            *(_paragraph("unknown", unseen(preview.unseen)) if preview.unseen else ()),
             f"duration  {length(least)} to {length(most)}",
             *_paragraph("writes", ", ".join(writes(program))),
             *_paragraph("rollback", rollback(program)),
@@ -60,6 +70,9 @@ def title(preview: Preview) -> str:
     """Plan, strategy, router, and the versions where they are known."""
     program = preview.program
     where = f"{program.namespace}/" if program.namespace else ""
+    if program.adoption is not None:
+        revision = f", revision {program.adoption.revision}" if program.adoption.revision else ""
+        return f"PLAN {where}{preview.plan}   {program.strategy} by {program.adoption.mesh}{revision}"
     versions = f"   {change(preview.stable, preview.candidate)}" if preview.candidate else ""
     by = f"{program.strategy} by {program.settings.router}, service {program.split.service}"
     return f"PLAN {where}{preview.plan}   {by}{versions}"
@@ -83,7 +96,15 @@ def action(step: Step) -> str:
     weight = weight_of(step)
     if weight is not None:
         return f"weight {percent(weight):>5}"
-    return next((_single(i) for i in step.instructions), step.name)
+    return next((adopting(i) or _single(i) for i in step.instructions), step.name)
+
+
+def failure(program: Program, step: Step) -> str:
+    """What happens when a step fails: `roll back`, `hold`, `undo`, `undo from 3`; after the latter two it is held."""
+    if step.on_failure != "return":
+        return _FAILURES[step.on_failure]
+    first = next((n for n, it in enumerate(program.steps, 1) if it.name == step.back_to), 0)
+    return f"undo from {first}" if first and step.back_to != step.name else "undo"
 
 
 def _single(instruction: Instruction) -> str:
@@ -140,6 +161,8 @@ def bounds(program: Program) -> tuple[float, float]:
 
 def writes(program: Program) -> list[str]:
     """Every object that a run writes or makes."""
+    if program.adoption is not None:
+        return touched(program)
     backends = program.split
     services = [f"VirtualService/{name}" for name in backends.virtual_services]
     routes = services or [f"the routes of Service/{backends.service}"]
@@ -151,6 +174,8 @@ def writes(program: Program) -> list[str]:
 
 def rollback(program: Program) -> str:
     """What going back needs, and from where there is only forward."""
+    if program.adoption is not None:
+        return way_back()
     text = f"takes the weight home, drains {length(program.settings.drain)}"
     text += ", deletes the candidate; " if program.workload else "; "
     text += "it needs no metrics, no person and starts no pod"
@@ -163,17 +188,20 @@ def as_json(preview: Preview) -> dict[str, Any]:
     program = preview.program
     least, most = bounds(program)
     return {
+        "kind": preview.ref.kind.name,
         "plan": preview.plan,
         "namespace": program.namespace,
         "strategy": program.strategy,
-        "router": program.settings.router,
-        "service": program.split.service,
+        "router": program.settings.router if program.backends else None,
+        "service": program.backends.service if program.backends else None,
+        "mesh": program.adoption.mesh if program.adoption else None,
         "workload": program.workload,
         "images": {"stable": dict(preview.stable), "candidate": dict(preview.candidate)},
         "steps": [_step_json(number, step) for number, step in enumerate(program.steps, 1)],
         "duration": {"atLeast": least, "atMost": most},
         "writes": writes(program),
         "rollback": rollback(program),
+        "unknown": preview.unseen or None,
     }
 
 

@@ -7,12 +7,12 @@ from typing import Any
 from rich.text import Text
 
 from rollout.cli.render.live import note
+from rollout.cli.render.nexts import nexts
 from rollout.cli.render.plan import action, change, limit
 from rollout.cli.render.run import (
     as_json,
     failed_gate,
     failed_query,
-    nexts,
     paragraph,
     position,
     undone,
