@@ -36,7 +36,12 @@ class Ground:
         self.stage = stage
         self.namespace = stage.adoption.namespace
         self.revision = stage.adoption.revision
-        self.survey = Survey(stage.objects, stage.adoption.home or home)
+        self._home = stage.adoption.home or home
+
+    @cached_property
+    def survey(self) -> Survey:
+        """What the other half tells of it."""
+        return Survey(self.stage.objects, self._home)
 
     @cached_property
     def planes(self) -> tuple[ControlPlane, ...]:

@@ -91,8 +91,9 @@ def _through(unit: Unit) -> bool:
         fresh, ready = status.get("updatedNumberScheduled", 0), status.get("numberReady", 0)
     else:
         fresh, ready = status.get("updatedReplicas", 0), status.get("readyReplicas", 0)
+    replaced = fresh >= wanted and status.get("replicas", fresh) <= fresh
     # what its owner replaces himself, or not yet, counts by its pods alone
-    return (fresh >= wanted or _on_delete(unit) or _partition(unit) > 0) and ready >= wanted
+    return (replaced or _on_delete(unit) or _partition(unit) > 0) and int(ready) >= wanted
 
 
 def _on_delete(unit: Unit) -> bool:
@@ -134,7 +135,7 @@ def _left_alone(unit: Unit, stale: Sequence[str]) -> Iterator[Trouble]:
         patch = '{"spec":{"updateStrategy":{"rollingUpdate":{"partition":0}}}}'
         how = f"kubectl patch statefulset {unit.name} {where} --type merge -p '{patch}'"
         yield blocked("Partition", f"{unit} leaves {', '.join(kept)} as they are (partition {partition}): {how}")
-    elif stale and _through(unit):
+    elif stale and not partition and _through(unit):
         how = f"kubectl rollout restart {unit.kind.name.lower()}/{unit.name} {where}"
         yield blocked("NotReplaced", f"{', '.join(stale)} of {unit} are not as the template asks: {how}")
 

@@ -21,7 +21,6 @@ class Survey:
         self._hooks = controlplane.hooks_in(objects)
         self.root = controlplane.root_namespace(objects, home)
         """The namespace whose policies hold for the whole mesh."""
-        # the settings are hundreds of lines of YAML
         self._injector = cache(lambda revision: controlplane.injector(objects, revision))
         self._namespaces = {it["metadata"]["name"]: it["metadata"].get("labels") or {} for it in self._of(NAMESPACE)}
 
