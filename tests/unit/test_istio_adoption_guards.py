@@ -199,6 +199,15 @@ def test_strict_would_refuse_nothing_when_nothing_is_counted_in_a_whole_window(
     assert judged(gate, store(good, (RBAC, {**place, **DENIED}, once))) == "hold", "a CronJob calls once"
 
 
+def test_a_namespace_without_http_is_proved_by_its_connections() -> None:
+    (gate,) = GUARDS.shadow(None, 300.0, EVERY)
+    good = ("envoy_tcp_rbac", {**BY_POD, **ALLOWED}, steady(5))
+    assert judged(gate, store(good)) == "pass"
+    assert judged(gate, store(good, ("envoy_tcp_rbac", {**BY_POD, **DENIED}, steady(1)))) == "hold"
+    both = (RBAC, {**BY_POD, **ALLOWED, "http_conn_manager_prefix": "inbound_0.0.0.0_8080"}, steady(5))
+    assert judged(gate, store(good, both)) == "pass"
+
+
 def test_what_is_not_counted_or_not_long_enough_is_not_proved() -> None:
     (gate,) = GUARDS.shadow(WEB, 300.0, EVERY)
     assert judged(gate, QUIET) == "hold"

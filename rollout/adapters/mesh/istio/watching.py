@@ -25,7 +25,8 @@ SLOW: Final = 1000
 """Milliseconds; an edge of Istio's histograms."""
 _SERVERS: Final = "2|4|8|13|14|15"
 """gRPC statuses that are the server's fault; gRPC answers 200 all the same."""
-_RBAC: Final = "envoy_http_rbac"
+_RBAC: Final = '__name__=~"envoy_(http|tcp)_rbac"'
+"""Envoy's counters of dry runs, of requests and of connections."""
 _PODS: Final[Mapping[str, str]] = {
     "Deployment": "-[a-z0-9]+-[a-z0-9]{5}",
     "StatefulSet": "-[0-9]+",
@@ -162,7 +163,7 @@ class Question:
         base, unit = self.names.base, self.unit
         by_pod = [f'namespace="{self.namespace}"', self._pods(base.pod)]
         by_workload = [f'{base.namespace}="{self.namespace}"', f'{base.workload}="{unit.name}"' if unit else ""]
-        return [_RBAC + _braces(*more, *(it for it in place if it)) for place in (by_pod, by_workload)]
+        return [_braces(_RBAC, *more, *(it for it in place if it)) for place in (by_pod, by_workload)]
 
     def _pods(self, label: str) -> str:
         if self.unit is None:
