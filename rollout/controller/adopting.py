@@ -9,24 +9,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from rollout import checks
-from rollout.checks.adopting import compiled, ends, overdue, told
+from rollout.checks.adopting import ends, overdue, told
 from rollout.checks.rivals import look_ahead_of_adoption
+from rollout.controller.adoption import create_adoption
 from rollout.controller.afterwards import answer, first_order, taken
-from rollout.controller.record import Unreadable
-from rollout.controller.resting import Known, Teller
+from rollout.controller.handing import hand_over, outdated, refused
+from rollout.controller.record import Unreadable, parse
+from rollout.controller.resting import AGAIN, Known, Teller
 from rollout.controller.runs import next_attempt
 from rollout.controller.settling import prune
-from rollout.controller.starting import store_run
+from rollout.controller.starting import StartRefused
 from rollout.controller.status import plan_status
 from rollout.decide.reason import Reason
 from rollout.decide.rest import Last
 from rollout.errors import InvalidInput, Unsupported
 from rollout.plan.base import Json
 from rollout.plan.finding import Level
-from rollout.plan.kinds import MESH_ADOPTION_PLAN, Ref, ref_of
+from rollout.plan.kinds import Ref
 from rollout.plan.objects import MeshAdoptionPlan
-from rollout.plan.parse import from_object
-from rollout.plan.run import RunSpec
 from rollout.ports.world import World
 
 SPACE = ""
@@ -40,6 +40,8 @@ class Adopting:
     world: World
     teller: Teller = field(init=False)
     _known: dict[str, Known[MeshAdoptionPlan]] = field(default_factory=dict)
+    _refused: dict[str, float] = field(default_factory=dict)
+    """By the UID of a run: when it may be tried again to hand it over."""
 
     def __post_init__(self) -> None:
         self.teller = Teller(self.world)
@@ -69,6 +71,21 @@ class Adopting:
             await taken(self.world, runs[0], last, order)
         return wake
 
+    async def renewed(self, plan: Json, run: Json, runs: Sequence[Json]) -> bool:
+        """Hand a run of an older generation over to one of the present; why not is written into it."""
+        record, now = parse(self.world.cluster, self.world.clock, run), self.world.clock.now()
+        if not outdated(plan, record) or now < self._refused.get(record.uid, 0.0):
+            return False
+        try:
+            await hand_over(self.world, plan, runs, record, self.world.identity)
+        except (InvalidInput, Unsupported, StartRefused) as error:
+            self._refused[record.uid] = now + AGAIN
+            text = f"{error}; {error.hint}" if error.hint else str(error)
+            generation = plan["metadata"].get("generation", 1)
+            await refused(record, self.world, f"generation {generation} of the plan does not take over: {text}")
+            return False
+        return True
+
     async def gone(self, plan: Ref) -> None:
         """Nothing is left to do: its run has gone home, or was over and what it reached is kept."""
 
@@ -89,30 +106,3 @@ class Adopting:
             return await self.teller.refuse_checked(plan, errors, runs)
         await create_adoption(self.world, plan, self.world.identity, next_attempt(runs))
         return 0.0
-
-
-async def create_adoption(world: World, plan: Json, by: str, attempt: int) -> Json:
-    """Look at the namespace, compile the plan and store the run.
-
-    Raises:
-        InvalidInput: the plan does not fit the namespace.
-        Unsupported: its mesh or its strategy is not installed.
-    """
-    parsed, meta = from_object(plan), plan["metadata"]
-    if not isinstance(parsed, MeshAdoptionPlan):
-        raise InvalidInput(f"{plan['kind']} is none", where=str(ref_of(plan)), hint=f"give a {MESH_ADOPTION_PLAN}")
-    generation = meta.get("generation", 1)
-
-    async def made(name: str, attempt: int) -> RunSpec:
-        program = await compiled(world, parsed, name)
-        return RunSpec(
-            meta["name"],
-            meta["uid"],
-            generation,
-            attempt,
-            program,
-            started_by=by,
-            plan_kind="MeshAdoptionPlan",
-        )
-
-    return await store_run(world, plan, f"g{generation}", attempt, made, {})

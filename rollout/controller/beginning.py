@@ -93,6 +93,10 @@ class Beginning:
             await taken(self.world, runs[0], last, order)
         return wake
 
+    async def renewed(self, plan: Json, run: Json, runs: Sequence[Json]) -> bool:
+        """Never: another version ends a run by going home, which the engine sees; another plan is for the next run."""
+        return False
+
     async def gone(self, plan: Ref) -> None:
         """A plan is not there any more: what is held for it is held no more."""
         await end_holds(self.world, plan.namespace, plan.name, "is gone")

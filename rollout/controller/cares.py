@@ -26,6 +26,10 @@ class Care(Protocol):
         """
         ...
 
+    async def renewed(self, plan: Json, run: Json, runs: Sequence[Json]) -> bool:
+        """The plan may have changed while this run of it is under way; whether the run has given way to another."""
+        ...
+
     async def gone(self, plan: Ref) -> None:
         """Clear up after a plan that is not there any more, or on its way out; its runs have ended."""
         ...

@@ -10,8 +10,9 @@ from typing import Final
 from rollout import checks
 from rollout.checks.cluster import missing
 from rollout.checks.subject import hold_mode
-from rollout.controller.adopting import create_adoption
+from rollout.controller.adoption import create_adoption
 from rollout.controller.caller import caller
+from rollout.controller.handing import hand_over, outdated
 from rollout.controller.lease import DrivenElsewhere, RunLease, alive
 from rollout.controller.reconcile import Reconciler, Turn
 from rollout.controller.record import Unreadable, parse
@@ -96,13 +97,15 @@ class Foreground:
         return self._view(await create_run(self.world, stored, target, by, attempt))
 
     async def _adopt(self, stored: Json, by: str) -> RunView:
-        """Go on with the adoption that is under way, or begin one."""
-        active = await self._active(ref_of(stored))
-        if active is not None:
-            return active
-        await self._refuse_unsafe(stored)
-        attempt = next_attempt(await runs_of(self.world, ref_of(stored)))
-        return self._view(await create_adoption(self.world, stored, by, attempt))
+        """Go on with the adoption that is under way, by the plan as it is now; or begin one."""
+        active, runs = await self._active(ref_of(stored)), await runs_of(self.world, ref_of(stored))
+        if active is None:
+            await self._refuse_unsafe(stored)
+            return self._view(await create_adoption(self.world, stored, by, next_attempt(runs)))
+        record = parse(self.world.cluster, self.world.clock, runs[0])
+        if outdated(stored, record) and not await self.engine_alive(active):
+            return self._view(await hand_over(self.world, stored, runs, record, by))
+        return active
 
     async def _refuse_unsafe(self, plan: Json) -> None:
         errors = [f for f in await self.check(plan) if f.level is Level.ERROR]

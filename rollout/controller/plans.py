@@ -55,7 +55,7 @@ class Plans:
         active = next((run for run in reversed(runs) if not ended(run)), None)
         if active is not None:
             self.driven.add(plan)
-            return await self._drive(ref_of(active))
+            return 0.0 if await self._renewed(plan, active, runs) else await self._drive(ref_of(active))
         self.driven.discard(plan)
         for run in runs:
             await self._put_to_rest(run)
@@ -64,6 +64,16 @@ class Plans:
             await care.gone(plan)
             return NEVER
         return await care.turn(found, runs)
+
+    async def _renewed(self, plan: Ref, run: Json, runs: Sequence[Json]) -> bool:
+        found = await self.world.cluster.get(plan)
+        if found is None or "deletionTimestamp" in found["metadata"]:
+            return False
+        if run["spec"]["planGeneration"] >= found["metadata"].get("generation", 1):
+            return False
+        if await self._driven_elsewhere(ref_of(run)) > 0:
+            return False
+        return await self.cares[plan.kind].renewed(found, run, runs)
 
     async def _drive(self, run: Ref) -> float:
         """Take turns, unless a foreground engine does."""
