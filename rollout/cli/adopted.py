@@ -18,7 +18,7 @@ from rollout.plan.program import Apply, Enrol, Label
 
 _KEYS: Final = frozenset(mark.key for mark in WANTED)
 _OWN: Final = ("creationTimestamp", "generation", "managedFields", "ownerReferences", "resourceVersion", "uid")
-_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
+_MARKS: Final = ("kubectl.kubernetes.io/last-applied-configuration", "app.kubernetes.io/managed-by")
 
 
 async def documents(session: Session, view: RunView) -> list[Json]:
@@ -95,6 +95,6 @@ def _clean(obj: Json) -> Json:
     meta = {key: value for key, value in obj["metadata"].items() if key not in _OWN}
     for part in ("labels", "annotations"):
         marks = meta.pop(part, None) or {}
-        kept = {key: value for key, value in marks.items() if key != _APPLIED and not key.startswith(f"{GROUP}/")}
+        kept = {key: value for key, value in marks.items() if key not in _MARKS and not key.startswith(f"{GROUP}/")}
         meta |= {part: kept} if kept else {}
     return {key: value for key, value in {**obj, "metadata": meta}.items() if key != "status"}

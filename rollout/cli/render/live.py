@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from rich.text import Text
 
 from rollout.cli.render.adopting import headway
-from rollout.cli.render.plan import action, limit, tag
+from rollout.cli.render.plan import doing, limit, tag
 from rollout.cli.render.run import position, share, where
 from rollout.cli.render.words import (
     BAD,
@@ -130,7 +130,7 @@ def _steps(view: RunView) -> list[Text]:
 
 def _step(view: RunView, index: int, step: Step) -> list[Cell]:
     state = view.state
-    label = f"{index + 1} {' '.join(action(step).split())}"
+    label = f"{index + 1} {' '.join(doing(view.spec.program, step).split())}"
     if state.phase is Phase.SUCCEEDED or index < state.step:
         times = state.step_times
         took = length(times[index]) if index < len(times) else ""

@@ -52,7 +52,7 @@ def table(preview: Preview) -> Text:
     program = preview.program
     rows: list[list[Cell]] = [[" #", "ACTION", "HOLD", "ON FAILURE", "GATES (all must pass)"]]
     for number, step in enumerate(program.steps, 1):
-        rows.append([f"{number:2}", action(step), hold(step), failure(program, step), " \n".join(gates(step))])
+        rows.append([f"{number:2}", doing(program, step), hold(step), failure(program, step), " \n".join(gates(step))])
     least, most = bounds(program)
     return lines(
         [
@@ -97,6 +97,13 @@ def action(step: Step) -> str:
     if weight is not None:
         return f"weight {percent(weight):>5}"
     return next((adopting(i) or _single(i) for i in step.instructions), step.name)
+
+
+def doing(program: Program, step: Step) -> str:
+    """`action`, by the program that it is part of: what a canary cleans up at its end, an adoption keeps."""
+    if program.adoption is not None and any(isinstance(i, Conclude) for i in step.instructions):
+        return "keep what was reached"
+    return action(step)
 
 
 def failure(program: Program, step: Step) -> str:
@@ -197,7 +204,7 @@ def as_json(preview: Preview) -> dict[str, Any]:
         "mesh": program.adoption.mesh if program.adoption else None,
         "workload": program.workload,
         "images": {"stable": dict(preview.stable), "candidate": dict(preview.candidate)},
-        "steps": [_step_json(number, step) for number, step in enumerate(program.steps, 1)],
+        "steps": [_step_json(program, number, step) for number, step in enumerate(program.steps, 1)],
         "duration": {"atLeast": least, "atMost": most},
         "writes": writes(program),
         "rollback": rollback(program),
@@ -205,11 +212,11 @@ def as_json(preview: Preview) -> dict[str, Any]:
     }
 
 
-def _step_json(number: int, step: Step) -> dict[str, Any]:
+def _step_json(program: Program, number: int, step: Step) -> dict[str, Any]:
     return {
         "step": number,
         "name": step.name,
-        "action": " ".join(action(step).split()),
+        "action": " ".join(doing(program, step).split()),
         "weight": weight_of(step),
         "hold": step.hold,
         "deadline": step.deadline,

@@ -9,7 +9,7 @@ from typing import Any
 from rich.text import Text
 
 from rollout.cli.render.nexts import nexts, went_back
-from rollout.cli.render.plan import action, change, limit
+from rollout.cli.render.plan import change, doing, limit
 from rollout.cli.render.words import BAD, clock, columns, headline, length, lines, percent, sign, stamp
 from rollout.controller.view import RunView, StoredRun, UnreadRun
 from rollout.decide.gates import failure
@@ -81,7 +81,7 @@ def waits(view: RunView) -> bool:
 def position(view: RunView) -> str:
     """`step 3/6 (50 %)`: the weight of the step, also after it was taken home; of an adoption, what the step does."""
     program = view.spec.program
-    what = percent(weight_at(view)) if program.adoption is None else action(program.steps[view.state.step])
+    what = percent(weight_at(view)) if program.adoption is None else doing(program, program.steps[view.state.step])
     return f"step {view.state.step + 1}/{len(program.steps)} ({what})"
 
 

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from rollout.cli.render.live import note
 from rollout.cli.render.nexts import nexts
-from rollout.cli.render.plan import action, change, limit
+from rollout.cli.render.plan import change, doing, limit
 from rollout.cli.render.run import (
     as_json,
     failed_gate,
@@ -63,7 +63,7 @@ def notes(view: RunView, step: int | None) -> list[Note]:
 
 
 def _action(view: RunView, step: int) -> str:
-    return " ".join(action(view.spec.program.steps[step - 1]).split())
+    return " ".join(doing(view.spec.program, view.spec.program.steps[step - 1]).split())
 
 
 def _evidence(view: RunView) -> list[Text | str]:
