@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import cel
 import pytest
 import yaml
 
@@ -31,6 +32,7 @@ from rollout.install import Options, manifests
 from rollout.install.folder import files
 from rollout.install.options import BY, CONTROLLER, IMAGE, INSTALLED
 from rollout.plan.base import HELD, HOLD_LABEL, Json
+from rollout.plan.decisionpolicy import documents as decision_policy
 from rollout.plan.kinds import (
     CANARY_PLAN,
     CLUSTER_ROLE,
@@ -152,6 +154,16 @@ def test_in_named_namespaces_only_what_has_no_namespace_is_seen_everywhere() -> 
     everywhere = [b["roleRef"]["name"] for b in of(documents, CLUSTER_ROLE_BINDING)]
     assert everywhere == ["rollout-controller-hold-mode", "rollout-controller-mesh-around"]
     assert {right[0] for right in granted(documents)} == {"", "a", "b", HOME}
+
+
+@pytest.mark.parametrize(("spec", "plans"), [({}, "canaryplans"), ({"kind": "MeshAdoptionPlan"}, "meshadoptionplans")])
+def test_an_order_is_checked_on_the_resource_of_its_plans_kind(spec: Json, plans: str) -> None:
+    (policy,) = (it for it in decision_policy("match") if it["kind"] == "ValidatingAdmissionPolicy")
+    named = {it["name"]: it["expression"] for it in policy["spec"]["variables"]}
+    # what this library lacks is the optional syntax of Kubernetes
+    written = named["plans"].replace("object.spec.?kind.orValue('')", "kind")
+    assert cel.evaluate(written, {"kind": spec.get("kind", "")}) == plans
+    assert "resource(variables.plans)" in policy["spec"]["validations"][0]["expression"]
 
 
 def test_a_secret_is_granted_by_its_name_in_its_namespace() -> None:
