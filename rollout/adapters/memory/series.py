@@ -37,6 +37,17 @@ class Stored:
     values: array[float] = field(default_factory=lambda: array("d"))
 
 
+class Key:
+    """Names one series to a store, again and again: whoever keeps it saves the store from looking."""
+
+    __slots__ = ("labels", "name", "place")
+
+    def __init__(self, name: str, labels: Labels) -> None:
+        self.name = name
+        self.labels = labels
+        self.place: Stored | None = None
+
+
 class SeriesStore:
     """All series by name."""
 
@@ -50,17 +61,21 @@ class SeriesStore:
         """Whether it is time for a sample."""
         return not self._times or now // self.every > self._times[-1] // self.every
 
-    def sample(self, now: float, values: Iterable[tuple[str, Labels, float]]) -> None:
-        """Store what there is at this moment: names, labels and values."""
+    def sample(self, now: float, values: Iterable[tuple[Key, float]]) -> None:
+        """Store what there is at this moment."""
         number = len(self._times)
         self._times.append(now)
-        for name, labels, value in values:
-            by_labels = self._series.setdefault(name, {})
-            stored = by_labels.get(labels)
-            if stored is None:
-                stored = by_labels[labels] = Stored(dict(labels), number)
-            stored.values.extend([_GAP] * (number - stored.first - len(stored.values)))
+        for key, value in values:
+            stored = key.place or self._placed(key, number)
+            missed = number - stored.first - len(stored.values)
+            if missed:
+                stored.values.extend([_GAP] * missed)
             stored.values.append(value)
+
+    def _placed(self, key: Key, number: int) -> Stored:
+        by_labels = self._series.setdefault(key.name, {})
+        key.place = by_labels.setdefault(key.labels, Stored(dict(key.labels), number))
+        return key.place
 
     def of(self, name: str) -> Iterable[Stored]:
         """The series of a metric."""
