@@ -95,4 +95,4 @@ class FrozenCluster:
 
 
 def _digest(obj: Json) -> int:
-    return hash(orjson.dumps(obj))
+    return hash(orjson.dumps(obj, default=bytes.hex))  # the steps of a run that is kept are bytes
