@@ -98,6 +98,12 @@ async def _submitted(session: Session, printer: Printer, given: Given, images: d
     if newest is not None and wanted.fits(newest):
         if not newest.state.phase.ended:
             return newest
+        if newest.spec.program.adoption is not None and newest.state.phase is Phase.SUCCEEDED:
+            raise StartRefused(
+                f"run {newest.name} has done what this plan asks for",
+                (),
+                hint=f"rollout mesh report -n {meta.namespace} tells how it is; another plan gets another run",
+            )
         await _refuse_nothing_new(session, given.plan, wanted)
         if newest.state.phase is not Phase.SUCCEEDED:
             printer.say(f"run {newest.name} of this version is {newest.state.phase}: it is tried again")

@@ -35,6 +35,7 @@ from rollout.plan.run import Phase, dump_spec
 from rollout.ports.world import World
 from tests.kit.adopted import SHOP, Adopted
 from tests.kit.builders import run as canary_run
+from tests.kit.shell import Controller
 
 PLAN = Ref(MESH_ADOPTION_PLAN, SHOP, "shop")
 QUICK: Json = {"interval": "2s", "observe": "4s", "deadline": "10m"}
@@ -233,6 +234,18 @@ def test_who_blocks_strict_is_the_headline(desk: Desk) -> None:
     assert "rollout mesh report -n shop" in done.stdout
     modes = [it["spec"]["mtls"]["mode"] for it in desk.scene.memory.objects.of(PEER_AUTHENTICATION)]
     assert "STRICT" not in modes
+
+
+def test_where_a_controller_is_its_run_is_followed(desk: Desk) -> None:
+    controller = Controller(replace(desk.world, identity="controller-0"))
+    desk.scene.memory.clock.each_second(controller.tick)
+    controller.tick()
+    done = desk.run("start", desk.file(), "--yes")
+    assert done.exit_code == 0, done.output
+    assert "the controller has it" in done.stderr
+    again = desk.run("start", desk.file(), "--yes")
+    assert again.exit_code == 1
+    assert "run shop-g1-1 has done what this plan asks for" in again.stderr
 
 
 # -- beside canaries
