@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from rollout.adapters.kube.cluster import KubeCluster
 from rollout.adapters.kube.cluster import connect as connect_cluster
 from rollout.adapters.metrics.prometheus import Prometheus
+from rollout.adapters.schedule import timetable
 from rollout.adapters.systemclock import SystemClock
 from rollout.controller.batch import Batched
 from rollout.controller.cached import CachedCluster
@@ -21,8 +22,13 @@ from rollout.controller.process import concerns, scopes
 from rollout.controller.stores import Stores
 from rollout.controller.telemetry import Telemetry
 from rollout.plan.gate import Provider
+from rollout.ports.clock import Clock
+from rollout.ports.cluster import Cluster
+from rollout.ports.metrics import Metrics
+from rollout.ports.router import Router
+from rollout.ports.watch import Watcher
 from rollout.ports.world import World
-from rollout.registry import routers, strategies
+from rollout.registry import compilers, meshes, routers, strategies
 
 
 def identity() -> str:
@@ -50,7 +56,7 @@ async def controller(
         about = concerns(found)
         stores = Stores(scopes(found, namespaces), about)
         cached = CachedCluster(cluster, stores, clock, leader.fence)
-        world = World(cached, Batched(metrics), clock, found, strategies(), me)
+        world = _world(cached, Batched(metrics), clock, found, me)
         yield Controller(clock, cluster.watcher, stores, about, Plans(world), leader, Telemetry(), wanted)
 
 
@@ -60,8 +66,31 @@ async def connect(
 ) -> AsyncIterator[tuple[World, str]]:
     """The world behind a kubeconfig, and the namespace in force there."""
     async with _reached(kubeconfig, context, prometheus) as (cluster, metrics):
-        world = World(cluster, metrics, SystemClock(), routers(), strategies(), identity(), cluster.watcher)
+        world = _world(cluster, metrics, SystemClock(), routers(), identity(), cluster.watcher)
         yield world, namespace or cluster.namespace or "default"
+
+
+def _world(
+    cluster: Cluster,
+    metrics: Metrics,
+    clock: Clock,
+    routers: Mapping[str, Router],
+    identity: str,
+    watcher: Watcher | None = None,
+) -> World:
+    """The world with all plug-ins that are installed."""
+    return World(
+        cluster,
+        metrics,
+        clock,
+        routers,
+        strategies(),
+        identity,
+        watcher,
+        meshes=meshes(),
+        compilers=compilers(),
+        schedules=timetable,
+    )
 
 
 @asynccontextmanager

@@ -1,4 +1,4 @@
-"""Finds plug-ins by entry point: strategies, routers and meshes."""
+"""Finds plug-ins by entry point: strategies, compilers of adoptions, routers and meshes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from importlib.metadata import entry_points
 from typing import Any
 
-from rollout.plan.strategy import Strategy
+from rollout.plan.strategy import AdoptionStrategy, Strategy
 from rollout.ports.mesh import Mesh
 from rollout.ports.router import Router
 
@@ -18,6 +18,11 @@ def _load(group: str) -> dict[str, Any]:
 def strategies() -> Mapping[str, Strategy]:
     """Every installed strategy by name."""
     return _load("rollout.strategies")
+
+
+def compilers() -> Mapping[str, AdoptionStrategy]:
+    """Every installed strategy of mesh adoption by name."""
+    return _load("rollout.adoption-strategies")
 
 
 def routers() -> Mapping[str, Router]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, assert_never
 
 from rollout.act import candidate as candidates
 from rollout.act.release import end_hold_ops, hold_again_ops, pause_ops, release_ops, take_back_ops
 from rollout.decide.action import (
     Action,
+    Adopt,
     EndHold,
     HoldAgain,
     Rearm,
@@ -18,14 +19,16 @@ from rollout.decide.action import (
     Steer,
     Sweep,
     TakeBack,
+    Undo,
     Unroute,
 )
 from rollout.observe.observer import Observation
 from rollout.observe.templates import digest
-from rollout.plan.base import RUN_LABEL, RUN_UID, Json
+from rollout.plan.base import PLAN_LABEL, RUN_LABEL, RUN_UID, Json
 from rollout.plan.kinds import DEPLOYMENT, Ref, ref_of
 from rollout.plan.run import Entry, RunSpec
 from rollout.ports.cluster import guard_of
+from rollout.ports.mesh import Mesh
 from rollout.ports.router import Change, Router
 
 MANAGED_BY = "app.kubernetes.io/managed-by"
@@ -38,29 +41,30 @@ class Acting:
     run: Ref
     uid: str
     spec: RunSpec
-    router: Router
     seen: Observation
+    router: Router | None = None
+    """Of a program that routes."""
+    mesh: Mesh | None = None
+    """Of an adoption."""
 
     @property
     def owner(self) -> Json:
         """Metadata of everything we create, so that it can be told and swept."""
+        lasting = self.spec.program.adoption is not None  # what an adoption makes outlives its run
+        label = {PLAN_LABEL: self.spec.plan[:63]} if lasting else {RUN_LABEL: self.run.name}
         return {
-            "labels": {RUN_LABEL: self.run.name, MANAGED_BY: "rollout"},
+            "labels": {**label, MANAGED_BY: "rollout"},
             "annotations": {RUN_UID: self.uid},
         }
 
 
 def changes(acting: Acting, action: Action, journal: tuple[Entry, ...]) -> tuple[Change, ...]:
     """The writes, in the order in which they must be done; none when the world is as wanted already."""
-    backends, routes = acting.spec.program.backends, acting.seen.routes
     match action:
-        case Steer():
-            todo = acting.router.steer(backends, routes, action.weight, journal, acting.owner)
-            return tuple(change for change in todo if change.groundwork) or todo
-        case Unroute():
-            return acting.router.restore(backends, routes, journal)
-        case Sweep():
-            return acting.router.sweep(backends, routes)
+        case Adopt() | Undo():
+            return _adopt(acting, action, journal)
+        case Steer() | Unroute() | Sweep():
+            return _route(acting, action, journal)
         case Size():
             return _size(acting, action.replicas)
         case Retire():
@@ -71,8 +75,33 @@ def changes(acting: Acting, action: Action, journal: tuple[Entry, ...]) -> tuple
             assert_never(action)
 
 
+def _adopt(acting: Acting, action: Adopt | Undo, journal: tuple[Entry, ...]) -> tuple[Change, ...]:
+    assert acting.mesh is not None, "only programs with an adoption have these"
+    assert acting.seen.stage is not None, "see observe.adoption"
+    stage = replace(acting.seen.stage, journal=journal)
+    if isinstance(action, Undo):
+        return acting.mesh.undo(action.entry, stage)
+    todo = acting.mesh.render(action.instruction, stage, acting.owner)
+    return tuple(it if it.entry is None else replace(it, entry=replace(it.entry, step=action.step)) for it in todo)
+
+
+def _route(acting: Acting, action: Steer | Unroute | Sweep, journal: tuple[Entry, ...]) -> tuple[Change, ...]:
+    assert acting.router is not None, "only programs with backends have these"
+    router, backends, routes = acting.router, acting.spec.program.split, acting.seen.routes
+    match action:
+        case Steer():
+            todo = router.steer(backends, routes, action.weight, journal, acting.owner)
+            return tuple(change for change in todo if change.groundwork) or todo
+        case Unroute():
+            return router.restore(backends, routes, journal)
+        case Sweep():
+            return router.sweep(backends, routes)
+        case _:
+            assert_never(action)
+
+
 def _size(acting: Acting, replicas: int) -> tuple[Change, ...]:
-    name = acting.spec.program.backends.candidate.workload
+    name = acting.spec.program.split.candidate.workload
     ref = Ref(DEPLOYMENT, acting.run.namespace, name)
     found, target = acting.seen.candidate, acting.seen.deployment
     if found is not None:

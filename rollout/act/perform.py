@@ -32,14 +32,10 @@ async def perform(cluster: Cluster, changes: Sequence[Change], state: State, ens
 
 def enter(journal: tuple[Entry, ...], entry: Entry) -> tuple[Entry, ...]:
     """The journal with a line; a fresher line for the same thing takes the place of the old one."""
-    same = [i for i, e in enumerate(journal) if (e.kind, e.object_kind, e.namespace, e.name) == _key(entry)]
+    same = [i for i, e in enumerate(journal) if e.key == entry.key]
     if not same:
         return (*journal, entry)
     return (*journal[: same[0]], entry, *journal[same[0] + 1 :])
-
-
-def _key(entry: Entry) -> tuple[str, str, str, str]:
-    return entry.kind, entry.object_kind, entry.namespace, entry.name
 
 
 async def _do(cluster: Cluster, change: Change) -> None:

@@ -17,8 +17,8 @@ from apscheduler.triggers.combining import OrTrigger
 from apscheduler.triggers.cron import CronTrigger
 
 from rollout.errors import InvalidInput
-from rollout.observe.survey import Timetable
 from rollout.plan.base import seconds
+from rollout.ports.clock import Timetable
 
 _NAMED: Final = {
     "@yearly": "0 0 1 1 *",

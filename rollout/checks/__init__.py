@@ -11,7 +11,7 @@ build on each other; the first fatal finding skips what comes after it.  How res
 | RO230-RO233 | surroundings: configuration that GitOps may prune, a candidate in the way, another plan, the router |
 | RO401-RO406 | metrics: no answer, no data, labels, staleness, several series, callers outside the mesh |
 
-RO3xx come from the routers; RO5xx are in `adoption`.
+RO3xx come from the routers; RO5xx are in `adoption`, and RO540 (an exception that is over) in `adopting`.
 """
 
 from __future__ import annotations

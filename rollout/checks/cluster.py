@@ -8,9 +8,15 @@ from typing import Final
 from rollout.checks.subject import Checker, Subject
 from rollout.errors import RolloutError
 from rollout.plan.finding import Finding, Level
-from rollout.plan.kinds import CANARY_PLAN, METRIC_TEMPLATE, PLAN_DECISION, PLAN_RUN
+from rollout.plan.kinds import METRIC_TEMPLATE, PLAN_DECISION, PLAN_RUN, Kind
+from rollout.ports.cluster import Cluster
 
-KINDS: Final = (CANARY_PLAN, PLAN_RUN, PLAN_DECISION, METRIC_TEMPLATE)
+_ALWAYS: Final = (PLAN_RUN, PLAN_DECISION, METRIC_TEMPLATE)
+
+
+async def missing(cluster: Cluster, *plans: Kind) -> list[str]:
+    """The names of the kinds that plans of these kinds need and the API server does not know."""
+    return [kind.name for kind in (*plans, *_ALWAYS) if not await cluster.serves(kind)]
 
 
 async def reachable(subject: Subject) -> Sequence[Finding]:
@@ -25,10 +31,10 @@ async def reachable(subject: Subject) -> Sequence[Finding]:
 
 async def kinds(subject: Subject) -> Sequence[Finding]:
     """Whether our kinds are installed."""
-    missing = [kind.name for kind in KINDS if not await subject.world.cluster.serves(kind)]
-    if not missing:
+    lacking = await missing(subject.world.cluster, *subject.kinds)
+    if not lacking:
         return []
-    return [Finding("RO202", Level.ERROR, f"not installed: {', '.join(missing)}", fix="rollout crds apply")]
+    return [Finding("RO202", Level.ERROR, f"not installed: {', '.join(lacking)}", fix="rollout crds apply")]
 
 
 CHECKERS: Final = (

@@ -9,7 +9,7 @@ from rollout.checks.subject import Checker, Subject
 from rollout.observe import questions
 from rollout.plan.finding import Finding, Level
 from rollout.plan.kinds import POD
-from rollout.plan.program import Gate, Program, QueryGate
+from rollout.plan.program import Gate, Program, QueryGate, ReadyGate
 from rollout.plan.query import fill
 from rollout.plan.sequential import Metric, TrafficGate
 from rollout.ports.metrics import Ask, Reading, ScalarAsk
@@ -37,12 +37,14 @@ def _questions(program: Program, namespace: str) -> Iterator[tuple[Gate, Ask]]:
     """What each gate asks, about stable: the candidate is not there yet."""
     for step in program.steps:
         for gate in step.gates:
+            if isinstance(gate, ReadyGate):
+                continue
             if isinstance(gate, QueryGate):
                 yield gate, ScalarAsk(gate.query, gate.provider or program.settings.provider, namespace)
                 continue
             metric: Metric = "success" if isinstance(gate, TrafficGate) else gate.metric
             slower = None if isinstance(gate, TrafficGate) else gate.slower_than
-            yield gate, questions.counters(program, namespace, program.backends.stable.workload, metric, slower)
+            yield gate, questions.counters(program, namespace, program.split.stable.workload, metric, slower)
 
 
 def _judge(gate: Gate, reading: Reading) -> Finding | None:

@@ -24,7 +24,7 @@ async def installed(subject: Subject) -> Sequence[Finding]:
         known = ", ".join(sorted(subject.world.routers))
         text = f"router {name} is not installed here"
         return [Finding("RO233", Level.ERROR, text, fix=f"set spec.router.type to one of {known}")]
-    reads = router.reads(subject.program.backends)
+    reads = router.reads(subject.program.split)
     missing = [r.kind for r in reads if not r.optional and not await subject.world.cluster.serves(r.kind)]
     if not missing:
         return []
@@ -36,7 +36,7 @@ async def routes(subject: Subject) -> Sequence[Finding]:
     """What the router itself finds."""
     if subject.program is None:
         return []
-    router, backends = subject.world.routers[subject.program.settings.router], subject.program.backends
+    router, backends = subject.world.routers[subject.program.settings.router], subject.program.split
     objects = await read_routes(subject.world, router, backends)
     others = await _others(subject, objects.get(SERVICE, ()))
     known = crowd(subject.program, subject.deployment, subject.stable, others)
@@ -47,7 +47,7 @@ async def _others(subject: Subject, services: Sequence[Json]) -> list[Json]:
     """Pods behind the Service that are not the target's; none where they may not be seen (RO204 says so)."""
     if subject.program is None or subject.deployment is None:
         return []
-    name = (subject.namespace, subject.program.backends.service)
+    name = (subject.namespace, subject.program.split.service)
     mine = [it for it in services if (it["metadata"].get("namespace"), it["metadata"]["name"]) == name]
     selector = mine[0]["spec"].get("selector") if mine else None
     if not selector:

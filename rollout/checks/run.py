@@ -1,4 +1,4 @@
-"""All checkers in order, run."""
+"""All checkers in order, run; which they are is told by the kind of the plan, here and nowhere else."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
-from rollout.checks import cluster, config, hold, metrics, permissions, routing, shape
+from rollout.checks import adopting, cluster, config, hold, metrics, permissions, routing, shape
 from rollout.checks.subject import CATEGORIES, Checker, Result, Subject, read, unseen
-from rollout.errors import RolloutError
+from rollout.errors import RolloutError, Unsupported
 from rollout.plan.base import Json
 from rollout.plan.finding import Finding
 from rollout.plan.gate import TemplateSpec
+from rollout.plan.kinds import kind_of
+from rollout.plan.objects import CanaryPlan, MeshAdoptionPlan
+from rollout.plan.parse import from_object
 from rollout.ports.world import World
 
 _NONE: Final[Mapping[str, TemplateSpec]] = MappingProxyType({})
@@ -31,6 +34,8 @@ CHECKERS: Final[tuple[Checker, ...]] = tuple(
         key=lambda it: CATEGORIES.index(it.category),
     )
 )
+_CLUSTER: Final = tuple(it for it in CHECKERS if it.category == "cluster")
+_BEYOND: Final = tuple(it for it in CHECKERS if it.category != "cluster")
 
 
 async def preflight(
@@ -43,8 +48,7 @@ async def preflight(
     Raises:
         InvalidInput: the plan cannot be read or compiled.
     """
-    subject = replace(await read(world, plan, templates), unattended=unattended)
-    results = await _in_order((it for it in CHECKERS if it.category != "cluster"), subject)
+    results = await _judge(world, plan, templates, unattended=unattended)
     return [finding for result in results for finding in result.findings]
 
 
@@ -61,14 +65,29 @@ async def run(
     Raises:
         InvalidInput: the plan cannot be read or compiled.
     """
-    bare = Subject(world, namespace)
-    first = await _in_order((it for it in CHECKERS if it.category == "cluster"), bare)
+    bare = Subject(world, namespace) if plan is None else Subject(world, namespace, kinds=(kind_of(plan),))
+    first = await _in_order(_CLUSTER, bare)
     able = all(it.state in ("ok", "warning") for it in first)
-    subject = await read(world, plan, templates) if able and plan is not None and not pre else bare
-    rest = [it for it in CHECKERS if it.category != "cluster" and (subject.plan is not None or not it.needs_plan)]
+    rest = [it for it in _BEYOND if not it.needs_plan]
     if not able:
         return [*first, *(_waits(it, first[-1].checker.id) for it in rest)]
-    return [*first, *await _in_order(rest, subject)]
+    if plan is not None and not pre:
+        return [*first, *await _judge(world, plan, templates)]
+    return [*first, *await _in_order(rest, bare)]
+
+
+async def _judge(
+    world: World, plan: Json, templates: Mapping[str, TemplateSpec], *, unattended: bool = False
+) -> list[Result]:
+    """What is asked about a plan depends on its kind; the cluster has been looked at."""
+    match document := from_object(plan):
+        case CanaryPlan():
+            subject = replace(await read(world, document, templates), unattended=unattended)
+            return await _in_order(_BEYOND, subject)
+        case MeshAdoptionPlan():
+            return await adopting.judge(world, document, templates, unattended=unattended)
+        case _:
+            raise Unsupported(f"a {document.kind} cannot be checked", hint="give a plan")
 
 
 async def _in_order(checkers: Iterable[Checker], subject: Subject) -> list[Result]:

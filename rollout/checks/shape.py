@@ -123,7 +123,7 @@ async def candidate(subject: Subject) -> Sequence[Finding]:
     """Whether the candidate's name is free."""
     if subject.deployment is None or subject.program is None:
         return []
-    name = subject.program.backends.candidate.workload
+    name = subject.program.split.candidate.workload
     found = await subject.world.cluster.get(Ref(DEPLOYMENT, subject.namespace, name))
     if found is None or RUN_UID in (found["metadata"].get("annotations") or {}):
         return []

@@ -13,7 +13,7 @@ from rollout.plan.base import Json
 from rollout.plan.finding import Finding, Level
 from rollout.plan.gate import TemplateSpec
 from rollout.plan.holdpolicy import NAME as HOLD_POLICY
-from rollout.plan.kinds import METRIC_TEMPLATE, MUTATING_BINDING, Kind, Ref
+from rollout.plan.kinds import CANARY_PLAN, METRIC_TEMPLATE, MUTATING_BINDING, PLANS, Kind, Ref
 from rollout.plan.objects import CanaryPlan, MetricTemplate
 from rollout.plan.parse import from_object
 from rollout.plan.program import Program
@@ -37,6 +37,8 @@ class Subject:
     deployment: Json | None = None
     replica_sets: Sequence[Json] = ()
     hold_mode: HoldMode = "paused"
+    kinds: tuple[Kind, ...] = PLANS
+    """The kind of the plan; without one, of plans that might come."""
     unattended: bool = False
     """A controller asks, not a person: plans and orders are stored by others, and it leads by a lease of its own."""
 
@@ -94,15 +96,12 @@ class Result:
         return "error" if Level.ERROR in levels else "warning" if Level.WARNING in levels else "ok"
 
 
-async def read(world: World, plan: Json, templates: Mapping[str, TemplateSpec]) -> Subject:
+async def read(world: World, document: CanaryPlan, templates: Mapping[str, TemplateSpec]) -> Subject:
     """A plan with all that the checkers need to know about it; `templates` come on top of the stored ones.
 
     Raises:
-        InvalidInput: the plan cannot be read or compiled.
+        InvalidInput: the plan cannot be compiled.
     """
-    document = from_object(plan)
-    if not isinstance(document, CanaryPlan):
-        raise Unsupported(f"a {document.kind} cannot be checked", hint="give a CanaryPlan")
     namespace, spec = document.metadata.namespace, document.spec
     mode = await hold_mode(world, document)
     strategy = world.strategies.get(spec.strategy)
@@ -112,10 +111,15 @@ async def read(world: World, plan: Json, templates: Mapping[str, TemplateSpec]) 
     deployment, sets, _ = await read_target(world, namespace, spec.target.name if spec.target else "")
     stable = full_size(sets)
     hash_ = stable["metadata"]["labels"]["pod-template-hash"] if stable else ""
-    stored = [from_object(raw) for raw in await world.cluster.list(METRIC_TEMPLATE, namespace)]
-    known = {t.metadata.name: t.spec for t in stored if isinstance(t, MetricTemplate)}
+    known = await templates_of(world, namespace)
     program = strategy.compile(document, Facts("preflight", hash_, mode, {**known, **templates}))
-    return Subject(world, namespace, document, program, deployment, tuple(sets), mode)
+    return Subject(world, namespace, document, program, deployment, tuple(sets), mode, (CANARY_PLAN,))
+
+
+async def templates_of(world: World, namespace: str) -> dict[str, TemplateSpec]:
+    """The MetricTemplates of a namespace by name."""
+    stored = [from_object(raw) for raw in await world.cluster.list(METRIC_TEMPLATE, namespace)]
+    return {t.metadata.name: t.spec for t in stored if isinstance(t, MetricTemplate)}
 
 
 async def hold_mode(world: World, plan: CanaryPlan) -> HoldMode:

@@ -28,7 +28,7 @@ async def _abort(common: Common, plan: str, *, reason: str, yes: bool) -> int:
     async with connected(common) as session:
         view = await session.run(plan)
         _possible(view)
-        says = f"run {view.name} is at {render.position(view)}; its traffic goes back to stable"
+        says = f"run {view.name} is at {render.position(view)}; {_costs(view)}"
         orders.confirm(printer, says, f"abort run {view.name}?", yes=yes)
         controlled = await session.controller(view.namespace) is not None
         answer = await orders.give(session, view, "abort", reason=reason)
@@ -43,6 +43,13 @@ async def _abort(common: Common, plan: str, *, reason: str, yes: bool) -> int:
     printer.emit(lambda: render.as_json(view), lambda: render.status(view), [render.name(view)])
     # the abort came too late, or the way home is blocked: either way it is not what was asked for
     return Code.GOOD if view.state.phase is Phase.ABORTED else of_phase(view.state.phase) or Code.ERROR
+
+
+def _costs(view: RunView) -> str:
+    if view.spec.program.adoption is None:
+        return "its traffic goes back to stable"
+    lines = len(view.state.journal)
+    return f"all that it did is undone ({lines} writes): pods that lose their proxies are made anew"
 
 
 def _possible(view: RunView) -> None:

@@ -18,6 +18,7 @@ from rollout.controller.view import RunView
 from rollout.errors import NotFound, Retry
 from rollout.observe.observer import read_target
 from rollout.observe.templates import images
+from rollout.plan.objects import CanaryPlan
 
 LOOK: Final = 1.0
 """Seconds between two lists of the runs."""
@@ -89,12 +90,13 @@ async def appeared(
     if change.any:
         return await session.run(plan)
     given = await from_cluster(session.world.cluster, session.namespace, plan)
-    target = given.plan.spec.target.name if given.plan.spec.target else ""
+    aim = given.plan.spec.target if isinstance(given.plan, CanaryPlan) else None
+    target = aim.name if aim else ""
     first: set[str] | None = None
     clock, looks = session.world.clock, 0
     while True:
         try:
-            runs = await session.engine.runs(session.namespace, plan)
+            runs = await session.engine.runs(given.ref)
             first = {view.uid for view in runs} if first is None else first
             now = await _target(session, target) if target and looks % SELDOM == 0 else None
             if found := _found(change, runs, first, now):

@@ -11,7 +11,9 @@ from rollout.cli.exit import Code
 from rollout.cli.options import Common, Format
 from rollout.cli.out import Printer
 from rollout.cli.render import check as render
-from rollout.cli.session import connected
+from rollout.cli.session import Session, connected
+from rollout.cli.source import Given, from_file, is_file
+from rollout.plan.kinds import CANARY_PLAN
 
 
 def check(common: Common, source: str | None, *, pre: bool) -> int:
@@ -27,12 +29,19 @@ def check_mesh(common: Common, revision: str) -> int:
 async def _check(common: Common, source: str | None, *, pre: bool) -> int:
     printer = Printer(common)
     async with connected(common) as session:
-        missing = source is not None and await session.engine.crds_missing()
-        given = None if source is None or missing else await session.given(source, common.namespace)
+        given = None if source is None else await _given(session, source, common)
         namespace = given.plan.metadata.namespace if given else session.namespace
         plan, templates = (given.raw, given.templates) if given else (None, {})
         results = await checks.run(session.world, namespace, plan, pre=pre, templates=templates)
     return _tell(printer, results, short=common.output is Format.SHORT)
+
+
+async def _given(session: Session, source: str, common: Common) -> Given | None:
+    """The plan; none where the cluster does not know the kinds that it needs, which is what will be told then."""
+    written = from_file(source, common.namespace, session.namespace) if is_file(source) else None
+    if await session.engine.crds_missing(written.kind if written else CANARY_PLAN):
+        return None
+    return await (session.completed(written) if written else session.given(source, common.namespace))
 
 
 async def _check_mesh(common: Common, revision: str) -> int:

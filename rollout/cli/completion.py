@@ -63,13 +63,18 @@ def names(what: What, options: Mapping[str, Any]) -> list[str]:
 
 
 async def _ask(what: What, common: Common) -> list[str]:
+    from rollout.cli.naming import spelled
     from rollout.cli.session import connected
-    from rollout.plan.kinds import CANARY_PLAN, PLAN_RUN
+    from rollout.plan.kinds import PLAN_RUN, ref_of
 
     async with connected(common) as session:
-        kind = CANARY_PLAN if what == "plans" else PLAN_RUN
-        found = await session.world.cluster.list(kind, session.namespace)
-    return sorted(obj["metadata"]["name"] for obj in found)
+        if what == "runs":
+            return sorted(
+                obj["metadata"]["name"] for obj in await session.world.cluster.list(PLAN_RUN, session.namespace)
+            )
+        plans = [ref_of(obj) for obj in await session.engine.plans(session.namespace)]
+    twice = {ref.name for ref in plans if sum(other.name == ref.name for other in plans) > 1}
+    return sorted(spelled(ref) if ref.name in twice else ref.name for ref in plans)
 
 
 def _cache(what: What, common: Common) -> Path:

@@ -91,7 +91,7 @@ async def _act(stage: Stage, printer: Printer, title: str, image: str, ending: P
     view = await session.engine.start(stage.plan, images={"app": image}, by="rollout demo")
     if ending is Phase.SUCCEEDED:
         revision = view.spec.revision
-        preview = render_plan.Preview(view.spec.plan, view.spec.program, revision.stable_images, revision.images)
+        preview = render_plan.Preview(view.owner, view.spec.program, revision.stable_images, revision.images)
         printer.say(render_plan.table(preview))
     stage.told()
     view = await Drive(session, printer).to_the_end(view)

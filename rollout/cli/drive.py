@@ -27,6 +27,7 @@ class Drive:
     def __init__(self, session: Session, printer: Printer, *, leave: bool = False, limit: float | None = None) -> None:
         self._session, self._printer = session, printer
         self._leave, self._limit = leave, limit
+        self._what = "the traffic"
         self._story = Story(printer)
         self._driving = True
 
@@ -37,6 +38,9 @@ class Drive:
             Interrupted: somebody pressed Ctrl-C; the traffic is home, unless it says otherwise.
             TimedOut: the same when the time was over.
         """
+        if view.spec.program.adoption is not None:
+            # what an adoption has reached is not thrown away by a key: undoing it makes every pod anew
+            self._leave, self._what = True, "what has been done"
         with self._following(self._hint) as follower:
             try:
                 work = self._session.engine.drive(view.namespace, view.name, self._shown(follower))
@@ -50,13 +54,17 @@ class Drive:
             where = f"rollout watch {view.spec.plan} -n {view.namespace}"
             raise ending(f"{said}; the run goes on, another engine drives it", hint=where)
         if self._leave:
-            raise ending(f"{said}; the traffic stays where it is", hint=self._resume(view))
+            raise ending(f"{said}; {self._what} stays {self._where}", hint=self._resume(view))
         raise await self._interrupted(view, ending, said)
 
     def _hint(self) -> str:
         if not self._driving:
             return "Ctrl-C stops following; the run goes on"
-        return "Ctrl-C leaves the traffic where it is" if self._leave else "Ctrl-C takes the traffic home"
+        return f"Ctrl-C leaves {self._what} {self._where}" if self._leave else "Ctrl-C takes the traffic home"
+
+    @property
+    def _where(self) -> str:
+        return "where it is" if self._what == "the traffic" else "as it is"
 
     def _shown(self, follower: Follower) -> Follower:
         """The follower, told once when another engine drives the run."""
@@ -95,4 +103,6 @@ class Drive:
 
     def _resume(self, view: RunView) -> str:
         at = f"{view.spec.plan} -n {view.namespace}"
-        return f'rollout start {at} resumes; rollout abort {at} --reason "..." takes the traffic home'
+        return f'rollout start {at} resumes; rollout abort {at} --reason "..." takes ' + (
+            "the traffic home" if view.spec.program.adoption is None else "it back"
+        )

@@ -23,7 +23,7 @@ from rollout.cli.unread import told_of
 from rollout.controller.view import RunView, StoredRun
 from rollout.errors import Forbidden, Retry
 from rollout.plan.base import Json
-from rollout.plan.kinds import CANARY_PLAN, EVENT, PLAN_RUN
+from rollout.plan.kinds import EVENT, MESH_ADOPTION_PLAN, PLAN_RUN, Ref, plan_of
 from rollout.ports.watch import Put, Scope
 
 
@@ -35,19 +35,19 @@ def events(common: Common, plan: str, *, watch: bool) -> int:
 async def _events(common: Common, plan: str, *, watch: bool) -> int:
     printer = Printer(common)
     async with connected(common) as session:
-        await from_cluster(session.world.cluster, session.namespace, plan)
-        runs = await session.engine.stored(session.namespace, plan)
-        found = await _read(session, printer, plan, runs)
+        given = await from_cluster(session.world.cluster, session.namespace, plan)
+        runs = await session.engine.stored(given.ref)
+        found = await _read(session, printer, given.ref, runs)
         if watch:
             told_of(printer, runs)
-            return await interruptible(_watch(session, printer, common.output, plan, found))
+            return await interruptible(_watch(session, printer, common.output, given.ref, found))
     if not found:
         printer.say(f"nothing is on record about plan {plan}; next: rollout start {plan} -n {session.namespace}")
     printer.emit(lambda: [render.as_json(line) for line in found], lambda: lines(render.table(found)))
     return told_of(printer, runs)
 
 
-async def _watch(session: Session, printer: Printer, output: Format, plan: str, found: list[Line]) -> int:
+async def _watch(session: Session, printer: Printer, output: Format, plan: Ref, found: list[Line]) -> int:
     """What is there, then what is new, until somebody stops it."""
     told: set[tuple[str, str, str, int]] = set()
     first, pause = True, math.inf
@@ -60,15 +60,15 @@ async def _watch(session: Session, printer: Printer, output: Format, plan: str, 
             told |= {line.key for line in fresh}
             await news.wait(pause)
             try:
-                found = await _read(session, printer, plan, await session.engine.stored(session.namespace, plan))
+                found = await _read(session, printer, plan, await session.engine.stored(plan))
                 pause = math.inf
             except Retry:
                 pause = LOOK  # the API server does not answer; the next look will do
 
 
-def _tells(obj: Json, plan: str) -> bool:
+def _tells(obj: Json, plan: Ref) -> bool:
     """Whether a run or an Event that came or changed may have something to tell of the plan."""
-    return _concerns(obj, plan, set()) if obj["kind"] == EVENT.name else obj["spec"].get("plan") == plan
+    return _concerns(obj, plan, set()) if obj["kind"] == EVENT.name else plan_of(obj) == plan
 
 
 def _print(printer: Printer, output: Format, fresh: list[Line], *, first: bool) -> None:
@@ -83,7 +83,7 @@ def _print(printer: Printer, output: Format, fresh: list[Line], *, first: bool) 
     printer.stdout.file.flush()
 
 
-async def _read(session: Session, printer: Printer, plan: str, runs: Sequence[StoredRun]) -> list[Line]:
+async def _read(session: Session, printer: Printer, plan: Ref, runs: Sequence[StoredRun]) -> list[Line]:
     names = {view.name for view in runs}
     try:
         found = await session.world.cluster.list(EVENT, session.namespace)
@@ -95,14 +95,16 @@ async def _read(session: Session, printer: Printer, plan: str, runs: Sequence[St
     return render.merged(notes, about)
 
 
-def _concerns(event: Json, plan: str, runs: set[str]) -> bool:
+def _concerns(event: Json, plan: Ref, runs: set[str]) -> bool:
     """Whether an Event is about the plan or one of its runs; a run that was discarded is known by its name."""
     about = event.get("regarding") or {}
     name = str(about.get("name", ""))
-    if about.get("kind") == CANARY_PLAN.name:
-        return name == plan
+    if about.get("kind") == plan.kind.name:
+        return name == plan.name
     return about.get("kind") == PLAN_RUN.name and (name in runs or bool(_run_of(plan).fullmatch(name)))
 
 
-def _run_of(plan: str) -> re.Pattern[str]:
-    return re.compile(re.escape(plan[:46].rstrip("-.")) + r"-[0-9a-z]{1,5}-[0-9]+")
+def _run_of(plan: Ref) -> re.Pattern[str]:
+    """Names of its runs: an adoption's have the plan's generation, `g3`, where a canary's have the version."""
+    version = r"g[0-9]+" if plan.kind == MESH_ADOPTION_PLAN else r"[0-9a-z]{1,5}"
+    return re.compile(re.escape(plan.name[:46].rstrip("-.")) + f"-{version}-[0-9]+")

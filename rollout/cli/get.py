@@ -13,20 +13,23 @@ import yaml
 
 from rollout.cli.exit import UsageError
 from rollout.cli.follow import interruptible
+from rollout.cli.naming import missing
+from rollout.cli.naming import named as named_plan
+from rollout.cli.naming import stored as stored_plan
 from rollout.cli.news import LOOK, News, telling
 from rollout.cli.options import Common, Format
 from rollout.cli.out import Printer
 from rollout.cli.render import plans as render
 from rollout.cli.render.plans import Row
-from rollout.cli.render.words import lines
+from rollout.cli.render.words import lines, named
 from rollout.cli.session import Session, connected
 from rollout.cli.unread import told_of
 from rollout.controller import leader
 from rollout.controller.lease import alive
 from rollout.controller.view import RunView, StoredRun, UnreadRun
-from rollout.errors import NotFound, Retry
+from rollout.errors import Retry
 from rollout.plan.base import Json
-from rollout.plan.kinds import CANARY_PLAN, LEASE, PLAN_RUN, Ref
+from rollout.plan.kinds import LEASE, PLAN_RUN, PLANS, Ref, ref_of
 from rollout.plan.run import Phase
 from rollout.ports.watch import Gone, Put, Scope
 
@@ -66,7 +69,7 @@ async def _get(common: Common, plan: str | None, *, all_namespaces: bool, watch:
 
 
 def _name(row: Row) -> str:
-    return f"canaryplan.meshrollout.dev/{row.key[1]}"
+    return named(ref_of(row.plan))
 
 
 class _Look:
@@ -84,16 +87,17 @@ class _Look:
             NotFound: the one that was named does not exist.
         """
         plans = await self._plans()
-        newest: dict[tuple[str, str], StoredRun] = {}
+        newest: dict[Ref, StoredRun] = {}
         if self._runs:
-            for stored in await self._session.engine.stored(self._namespace, self._plan):
-                newest.setdefault((stored.namespace, stored.plan), stored)
+            of = self._namespace if self._plan is None else ref_of(plans[0])
+            for stored in await self._session.engine.stored(of):
+                newest.setdefault(stored.owner, stored)
         controller = await leader.find(self._session.world, self._session.home)
         rows = []
         for plan in plans:
             meta, now = plan["metadata"], self._session.world.clock.now()
             served = controller is not None and controller.serves(meta["namespace"])
-            latest = newest.get((meta["namespace"], meta["name"]))
+            latest = newest.get(ref_of(plan))
             view = latest if isinstance(latest, RunView) else None
             rows.append(Row(plan, now, view, await self._driven(plan, served=served), served))
         self.unread = [stored for stored in newest.values() if isinstance(stored, UnreadRun)]
@@ -101,23 +105,21 @@ class _Look:
 
     def telling(self) -> AbstractAsyncContextManager[News]:
         """Being told when these rows may look otherwise."""
-        kinds = (CANARY_PLAN, PLAN_RUN) if self._runs else (CANARY_PLAN,)
+        kinds = (*PLANS, PLAN_RUN) if self._runs else PLANS
         return telling(self._session.world, [Scope(kind, self._namespace) for kind in kinds], self._concerns)
 
     def _concerns(self, told: Put | Gone) -> bool:
         if self._plan is None or isinstance(told, Gone):
             return True
         meta, spec = told.obj["metadata"], told.obj["spec"]
-        return self._plan in (meta["name"], spec.get("plan"))
+        return named_plan(self._plan)[1] in (meta["name"], spec.get("plan"))
 
     async def _plans(self) -> list[Json]:
         if self._plan is None:
             return await self._session.engine.plans(self._namespace)
-        found = await self._session.world.cluster.get(Ref(CANARY_PLAN, self._namespace, self._plan))
+        found = await stored_plan(self._session.world.cluster, self._namespace, self._plan)
         if found is None:
-            raise NotFound(
-                f"there is no CanaryPlan {self._plan} in namespace {self._namespace}", hint="rollout get -A lists all"
-            )
+            raise missing(self._namespace, self._plan)
         return [found]
 
     async def _driven(self, plan: Json, *, served: bool) -> bool | None:
@@ -135,7 +137,7 @@ class _Look:
 
 async def _watch(look: _Look, printer: Printer, output: Format, *, namespaces: bool) -> int:
     """All plans once, then a line for each that changed, until somebody stops it."""
-    known: dict[tuple[str, str], tuple[str, ...]] = {}
+    known: dict[Ref, tuple[str, ...]] = {}
     unread: set[str] = set()
     async with look.telling() as news:
         while True:
@@ -144,13 +146,13 @@ async def _watch(look: _Look, printer: Printer, output: Format, *, namespaces: b
             except Retry:
                 await news.wait(LOOK)  # the API server does not answer; the next look will do
                 continue
-            changed = [row for row in rows if known.get(row.key) != render.facts(row)]
-            gone = known.keys() - {row.key for row in rows}
+            changed = [row for row in rows if known.get(row.ref) != render.facts(row)]
+            gone = known.keys() - {row.ref for row in rows}
             _print(printer, output, rows, changed, first=not known, namespaces=namespaces)
-            for namespace, name in sorted(gone):
-                printer.say(f"plan {namespace}/{name} was deleted")
+            for plan in sorted(gone):
+                printer.say(f"plan {plan.namespace}/{plan.name} was deleted")
             told_of(printer, (run for run in look.unread if run.uid not in unread))
-            known, unread = {row.key: render.facts(row) for row in rows}, {run.uid for run in look.unread}
+            known, unread = {row.ref: render.facts(row) for row in rows}, {run.uid for run in look.unread}
             await news.wait(UNDER_WAY if any(row.driven is not None for row in rows) else math.inf)
 
 

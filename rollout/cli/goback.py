@@ -51,7 +51,7 @@ async def preview(session: Session, plan: str, to_revision: int | None) -> Back:
     """
     world, namespace = session.world, session.namespace
     given = await from_cluster(world.cluster, namespace, plan)
-    target = given.plan.spec.target
+    target = given.canary.spec.target
     if target is None:
         raise InvalidInput(f"plan {plan} shifts traffic and changes no Deployment", hint="shift it the other way round")
     goal = await goal_of(world, namespace, target.name, to_revision)
@@ -65,15 +65,15 @@ async def go(session: Session, answer: Answer) -> tuple[Answer, RunView | None]:
     """Do what was ordered; the run that came of it, None where the template that runs was all that was asked for."""
     world, ended = session.world, answer.given
     plans = Plans(replace(world, identity=somebody()))
-    known = {view.uid for view in await session.engine.runs(ended.namespace, ended.spec.plan)}
+    known = {view.uid for view in await session.engine.runs(ended.owner)}
     until = world.clock.now() + PATIENCE
     while world.clock.now() < until:
         try:
-            await plans.turn(ended.namespace, ended.spec.plan)
+            await plans.turn(ended.owner)
         except Retry as error:
             await world.clock.sleep(error.after)
             continue
-        runs = await session.engine.runs(ended.namespace, ended.spec.plan)
+        runs = await session.engine.runs(ended.owner)
         if fresh := next((view for view in runs if view.uid not in known), None):
             return replace(answer, outcome=Outcome.OBEYED), fresh
         seen = await look(session, ended)

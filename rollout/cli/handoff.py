@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 
+from rollout.cli import adopted
 from rollout.cli.exit import Code
 from rollout.cli.options import Common
 from rollout.cli.out import Printer
@@ -12,11 +13,13 @@ from rollout.cli.render import handoff as render
 from rollout.cli.render.handoff import Handoff
 from rollout.cli.session import Session, connected
 from rollout.cli.source import from_cluster
+from rollout.controller.view import RunView
 from rollout.errors import InvalidInput, NotFound
 from rollout.observe.observer import read_target
 from rollout.observe.templates import images
 from rollout.observe.workload import full_size
 from rollout.plan.base import Json
+from rollout.plan.objects import MeshAdoptionPlan
 
 _APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
@@ -29,7 +32,10 @@ def handoff(common: Common, plan: str) -> int:
 async def _handoff(common: Common, plan: str) -> int:
     printer = Printer(common)
     async with connected(common) as session:
-        latest = await session.engine.latest(session.namespace, plan)
+        given = await from_cluster(session.world.cluster, session.namespace, plan)
+        if isinstance(given.plan, MeshAdoptionPlan):
+            return await _adopted(session, printer, await session.run(plan))
+        latest = await session.engine.newest(given.ref)
         found = await read(session, plan)
     if latest is not None and not latest.state.phase.ended:
         printer.warn(f"run {latest.name} is {latest.state.phase}: this is what is stable until it ends")
@@ -45,6 +51,20 @@ async def _handoff(common: Common, plan: str) -> int:
     return Code.GOOD
 
 
+async def _adopted(session: Session, printer: Printer, view: RunView) -> int:
+    """The labels and objects that an adoption has brought."""
+    if not view.state.phase.ended:
+        printer.warn(f"run {view.name} is {view.state.phase}: this is what it has reached so far")
+    found = await adopted.documents(session, view)
+    names = [f"{it['kind'].lower()}/{it['metadata']['name']}" for it in found]
+    printer.emit(lambda: found, lambda: adopted.text(found).rstrip("\n"), names)
+    if found:
+        printer.say("  commit it: labels go into the manifests that Git has, the rest is new")
+    else:
+        printer.say(f"  nothing of it is there; next: rollout status {view.spec.plan} -n {view.namespace}")
+    return Code.GOOD
+
+
 async def read(session: Session, plan: str) -> Handoff:
     """What runs and what is asked for.
 
@@ -53,7 +73,7 @@ async def read(session: Session, plan: str) -> Handoff:
         NotFound: no such plan, or no such Deployment.
     """
     given = await from_cluster(session.world.cluster, session.namespace, plan)
-    target = given.plan.spec.target
+    target = given.canary.spec.target
     if target is None:
         names = f"kubectl get virtualservices -n {session.namespace} -o yaml"
         raise InvalidInput(f"plan {plan} shifts traffic and changes no Deployment", hint=f"its routes: {names}")

@@ -13,6 +13,7 @@ from rollout.cli.source import from_cluster
 from rollout.cli.unread import told_of
 from rollout.errors import Forbidden
 from rollout.observe.observer import read_target
+from rollout.plan.objects import CanaryPlan
 
 
 def history(common: Common, plan: str) -> int:
@@ -24,8 +25,8 @@ async def _history(common: Common, plan: str) -> int:
     printer = Printer(common)
     async with connected(common) as session:
         given = await from_cluster(session.world.cluster, session.namespace, plan)
-        runs = list(reversed(await session.engine.stored(session.namespace, plan)))
-        target = given.plan.spec.target
+        runs = list(reversed(await session.engine.stored(given.ref)))
+        target = given.plan.spec.target if isinstance(given.plan, CanaryPlan) else None
         revisions = await _revisions(session, target.name if target else "")
     if not runs:
         printer.say(f"plan {plan} has no run yet; next: rollout start {plan} -n {session.namespace}")

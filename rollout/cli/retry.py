@@ -7,6 +7,7 @@ import asyncio
 from rollout.cli import orders, submit
 from rollout.cli.drive import Drive
 from rollout.cli.exit import of_phase
+from rollout.cli.naming import spelled
 from rollout.cli.options import Common, duration
 from rollout.cli.out import Printer
 from rollout.cli.render import run as render
@@ -36,6 +37,6 @@ async def _retry(common: Common, plan: str, *, reason: str, limit: float | None,
 
 
 async def _here(session: Session, printer: Printer, common: Common, ended: RunView, *, reason: str) -> RunView:
-    given = await session.given(ended.spec.plan, common.namespace)
+    given = await session.given(spelled(ended.owner), common.namespace)
     because = f": {reason}" if reason else ""
     return await begin(session, printer, given, {}, by=f"{somebody()}, retry of {ended.name}{because}")

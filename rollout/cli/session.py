@@ -8,12 +8,14 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
+from rollout.cli.naming import missing, resolve
 from rollout.cli.options import Common
 from rollout.cli.source import Given, from_cluster, from_file, is_file, templates_in
 from rollout.controller import leader
 from rollout.controller.foreground import Foreground
 from rollout.controller.view import RunView, StoredRun, UnreadRun
 from rollout.errors import NotFound
+from rollout.plan.kinds import Ref
 from rollout.ports.world import World
 
 
@@ -40,25 +42,45 @@ class Session:
         """The plan behind FILE|PLAN, with the templates of its file and of its namespace."""
         if not is_file(source):
             return await from_cluster(self.world.cluster, self.namespace, source)
-        given = from_file(source, explicit, self.namespace)
+        return await self.completed(from_file(source, explicit, self.namespace))
+
+    async def completed(self, given: Given) -> Given:
+        """The plan of a file, with the templates of its namespace."""
         live = await templates_in(self.world.cluster, given.plan.metadata.namespace)
         return replace(given, templates={**live, **given.templates})
 
+    async def plan(self, name: str) -> Ref:
+        """The plan of this name, which may say its kind; a deleted one as long as it has runs.
+
+        Raises:
+            NotFound: there is none.
+            UsageError: there are two, of two kinds.
+        """
+        found = await resolve(self.world.cluster, self.namespace, name)
+        if found is None:
+            raise missing(self.namespace, name)
+        return found
+
     async def run(self, plan: str, run_id: str | None = None) -> RunView:
-        """The newest run of a plan, or the one with this name.
+        """The newest run of a plan, or the one with this name; `plan` may be a run's name itself.
 
         Raises:
             NotFound: no such plan or no such run.
+            UsageError: there are two plans of this name.
             Unreadable: it cannot be read.
         """
-        if run_id is None:
-            view = await self.engine.latest(self.namespace, plan)
+        of = await resolve(self.world.cluster, self.namespace, plan)
+        if of is None and run_id is None:
+            view = await self.engine.run(self.namespace, plan)
+        elif run_id is None and of is not None:
+            view = await self.engine.newest(of)
         else:
-            view = readable(v for v in await self.engine.stored(self.namespace, plan) if v.name == run_id)
+            view = readable(v for v in await self.engine.stored(of or self.namespace) if v.name == run_id)
         if view is None:
-            await from_cluster(self.world.cluster, self.namespace, plan)
-            missing = f"no run {run_id}" if run_id else "no run yet"
-            raise NotFound(f"plan {plan} has {missing}", hint=f"rollout start {plan} -n {self.namespace}")
+            if of is None:
+                raise missing(self.namespace, plan)
+            lacks = f"no run {run_id}" if run_id else "no run yet"
+            raise NotFound(f"plan {of.name} has {lacks}", hint=f"rollout start {plan} -n {self.namespace}")
         return view
 
 

@@ -5,26 +5,27 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from rollout.cli.exit import UsageError
-from rollout.errors import InvalidInput, NotFound
+from rollout.cli.naming import is_named, missing, stored
+from rollout.errors import InvalidInput
 from rollout.plan.base import Json
 from rollout.plan.gate import TemplateSpec
-from rollout.plan.kinds import CANARY_PLAN, METRIC_TEMPLATE, Ref
+from rollout.plan.kinds import METRIC_TEMPLATE, Kind, Ref, kind_of, ref_of
 from rollout.plan.located import Located, live
-from rollout.plan.objects import CanaryPlan, MetricTemplate
+from rollout.plan.objects import CanaryPlan, MeshAdoptionPlan, MetricTemplate, Plan
 from rollout.plan.parse import from_object, parse
 from rollout.ports.cluster import Cluster
 
-T = TypeVar("T", CanaryPlan, MetricTemplate)
+T = TypeVar("T", bound=CanaryPlan | MeshAdoptionPlan | MetricTemplate)
 
 
 @dataclass(frozen=True, slots=True)
 class Given:
     """The one plan that was named, and the templates that came along in its file."""
 
-    plan: CanaryPlan
+    plan: Plan
     raw: Json
     """The object as people wrote it."""
     where: str
@@ -35,9 +36,34 @@ class Given:
     documents: tuple[Located, ...] = ()
     """Plan and templates with their places, for lint."""
 
+    @property
+    def kind(self) -> Kind:
+        """The plan's."""
+        return kind_of(self.raw)
+
+    @property
+    def ref(self) -> Ref:
+        """The plan's name."""
+        return ref_of(self.raw)
+
+    @property
+    def canary(self) -> CanaryPlan:
+        """The plan, for what is only asked of a CanaryPlan.
+
+        Raises:
+            InvalidInput: it is another one.
+        """
+        if not isinstance(self.plan, CanaryPlan):
+            raise InvalidInput(
+                f"{self.plan.kind} {self.plan.metadata.name} has no version of a workload", hint="name a CanaryPlan"
+            )
+        return self.plan
+
 
 def is_file(source: str) -> bool:
     """Whether a FILE|PLAN argument means a file."""
+    if is_named(source) and not Path(source).is_file():
+        return False
     return source == "-" or "/" in source or source.endswith((".yaml", ".yml", ".json")) or Path(source).is_file()
 
 
@@ -63,11 +89,9 @@ def from_file(file: str, explicit: str | None, default: str | None = None) -> Gi
         UsageError: the file names another namespace.
     """
     located = parse(read_text(file), file)
-    plans = [it.document for it in located if isinstance(it.document, CanaryPlan)]
+    plans = [it.document for it in located if isinstance(it.document, CanaryPlan | MeshAdoptionPlan)]
     if len(plans) != 1:
-        raise InvalidInput(
-            f"has {len(plans)} CanaryPlans", where=file, hint="start one plan at a time, each by its file"
-        )
+        raise InvalidInput(f"has {len(plans)} plans", where=file, hint="start one plan at a time, each by its file")
     plan = _placed(plans[0], explicit or default)
     if explicit and plan.metadata.namespace != explicit:
         raise UsageError(
@@ -99,19 +123,17 @@ def image_option(option: str) -> tuple[str, str]:
 
 
 async def from_cluster(cluster: Cluster, namespace: str, name: str) -> Given:
-    """The plan of this name.
+    """The plan of this name, which may say its kind: `mplan/shop`.
 
     Raises:
         NotFound: there is none.
+        UsageError: there are two, of two kinds.
     """
-    raw = await cluster.get(Ref(CANARY_PLAN, namespace, name))
+    raw = await stored(cluster, namespace, name)
     if raw is None:
-        raise NotFound(
-            f"there is no CanaryPlan {name} in namespace {namespace}",
-            hint="rollout status -A lists all plans; a file is given by its path, such as ./canary.yaml",
-        )
+        raise missing(namespace, name)
     document = from_object(raw)
-    assert isinstance(document, CanaryPlan), "it was asked for by this kind"
+    assert isinstance(document, CanaryPlan | MeshAdoptionPlan), "it was asked for by these kinds"
     templates = await templates_in(cluster, namespace)
     return Given(document, raw, "", templates, documents=(live(document),))
 
@@ -129,10 +151,11 @@ def _templates(located: list[Located]) -> list[MetricTemplate]:
 def _placed(document: T, namespace: str | None) -> T:
     if document.metadata.namespace or not namespace:
         return document
-    return document.model_copy(update={"metadata": document.metadata.model_copy(update={"namespace": namespace})})
+    meta = document.metadata.model_copy(update={"namespace": namespace})
+    return cast("T", document.model_copy(update={"metadata": meta}))
 
 
-def _raw(document: CanaryPlan | MetricTemplate) -> Json:
+def _raw(document: Plan | MetricTemplate) -> Json:
     """The object with what was written and nothing of our defaults."""
     raw: Json = document.model_dump(mode="json", by_alias=True, exclude_unset=True)
     namespace = document.metadata.namespace

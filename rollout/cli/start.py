@@ -22,11 +22,12 @@ from rollout.cli.follow import interruptible
 from rollout.cli.lint import known
 from rollout.cli.options import Common, duration
 from rollout.cli.out import Printer, confirmed
-from rollout.cli.plan import compiled
+from rollout.cli.plan import compiled, preview
 from rollout.cli.plan import show as show_plan
 from rollout.cli.render import findings as render_findings
 from rollout.cli.render import run as render
-from rollout.cli.render.plan import bounds, change
+from rollout.cli.render.plan import Preview, bounds, change
+from rollout.cli.render.run import position
 from rollout.cli.render.words import GO, GOOD, clock, length
 from rollout.cli.session import Session, connected, somebody
 from rollout.cli.source import Given, from_file, image_option, is_file
@@ -38,7 +39,8 @@ from rollout.observe.templates import images as containers
 from rollout.observe.workload import full_size
 from rollout.plan import lint as rules
 from rollout.plan.finding import Finding, Level
-from rollout.plan.kinds import ref_of
+from rollout.plan.kinds import CANARY_PLAN, MESH_ADOPTION_PLAN, Kind, ref_of
+from rollout.plan.objects import CanaryPlan
 from rollout.plan.parse import InvalidDocument
 from rollout.plan.program import Approve
 
@@ -57,7 +59,7 @@ def start(
     wanted = dict(map(image_option, images))
     limit = duration(timeout)
     if dry_run == "client" and is_file(source):
-        show_plan(Printer(common), compiled(from_file(source, common.namespace)))
+        show_plan(Printer(common), preview(common, from_file(source, common.namespace)))
         return Code.GOOD
     return asyncio.run(_start(common, source, wanted, dry_run=dry_run, limit=limit, leave=leave, yes=yes))
 
@@ -74,9 +76,13 @@ async def _start(
 ) -> int:
     printer = Printer(common)
     async with connected(common) as session:
-        await _need_kinds(session, printer, yes=yes or dry_run != "none", dry_run=dry_run != "none")
-        given = await session.given(source, common.namespace)
-        _say_parsed(printer, given)
+        written = from_file(source, common.namespace, session.namespace) if is_file(source) else None
+        kind, rehearsal = written.kind if written else CANARY_PLAN, dry_run != "none"
+        await _need_kinds(session, printer, kind, yes=yes or rehearsal, dry_run=rehearsal)
+        given = await (session.completed(written) if written else session.given(source, common.namespace))
+        if images:
+            given.canary  # noqa: B018  # raises: an adoption has no images
+        _say_parsed(printer, given, await compiled(session, given))
         _lint(printer, given)
         if dry_run != "none":
             return await _rehearse(session, printer, given, look=dry_run == "server")
@@ -92,9 +98,9 @@ async def _start(
     return of_phase(view.state.phase)
 
 
-async def _need_kinds(session: Session, printer: Printer, *, yes: bool, dry_run: bool) -> None:
+async def _need_kinds(session: Session, printer: Printer, kind: Kind, *, yes: bool, dry_run: bool) -> None:
     """The kinds must be there; offer to install them."""
-    missing = await session.engine.crds_missing()
+    missing = await session.engine.crds_missing(kind)
     if not missing:
         return
     printer.say(f"the cluster does not know our kinds yet: {', '.join(missing)}")
@@ -104,9 +110,9 @@ async def _need_kinds(session: Session, printer: Printer, *, yes: bool, dry_run:
         printer.say(f"  {line}")
 
 
-def _say_parsed(printer: Printer, given: Given) -> None:
-    meta, program = given.plan.metadata, compiled(given).program
-    what = f"CanaryPlan {meta.namespace}/{meta.name}, strategy {program.strategy}, {len(program.steps)} steps"
+def _say_parsed(printer: Printer, given: Given, found: Preview) -> None:
+    meta, program = given.plan.metadata, found.program
+    what = f"{given.kind} {meta.namespace}/{meta.name}, strategy {program.strategy}, {len(program.steps)} steps"
     _line(printer, f"parsed {given.where}" if given.where else "found", what)
 
 
@@ -137,7 +143,7 @@ async def _rehearse(session: Session, printer: Printer, given: Given, *, look: b
             await session.world.cluster.create(given.raw, dry_run=True)
         found = await checks.preflight(session.world, stored or given.raw, given.templates)
         printer.warn(render_findings.findings(found, "preflight"))
-    show_plan(printer, compiled(given))
+    show_plan(printer, await compiled(session, given))
     return Code.HELD if any(it.level is Level.ERROR for it in found) else Code.GOOD
 
 
@@ -145,10 +151,11 @@ async def begin(session: Session, printer: Printer, given: Given, images: dict[s
     """Create the run or find the one that is under way; say what is about to happen."""
     at = f"-n {given.plan.metadata.namespace}"
     name = given.plan.metadata.name
-    printer.say(
-        f"  this terminal drives the run. Ctrl-C takes the traffic home first; if it is killed it cannot:\n"
-        f"  the traffic then stays where it is until: rollout start {name} {at}"
-    )
+    said = "Ctrl-C takes the traffic home first; if it is killed it cannot:\n"
+    said += "  the traffic then stays where it is until:"
+    if given.kind == MESH_ADOPTION_PLAN:
+        said = "Ctrl-C stops it, and leaves what has been done as it is; to go on:"
+    printer.say(f"  this terminal drives the run. {said} rollout start {name} {at}")
     for template in given.objects:
         await apply_plan(session.world, template)
     try:
@@ -172,9 +179,10 @@ async def _begun(session: Session, printer: Printer, given: Given, images: dict[
 
 async def _stopped(session: Session, given: Given) -> Interrupted:
     """What an interruption has left behind that came before the run was driven."""
-    meta, target = given.plan.metadata, given.plan.spec.target
+    meta = given.plan.metadata
+    target = given.plan.spec.target if isinstance(given.plan, CanaryPlan) else None
     at = f"{meta.name} -n {meta.namespace}"
-    view = await session.engine.latest(meta.namespace, meta.name)
+    view = await session.engine.newest(ref_of(given.raw))
     if view is not None and not view.state.phase.ended:
         hint = f'rollout start {at} drives it; rollout abort {at} --reason "..." ends it'
         return Interrupted(f"interrupted; run {view.name} is there, and nobody drives it", hint=hint)
@@ -203,7 +211,8 @@ def _say_started(printer: Printer, view: RunView, *, interrupt: bool = True) -> 
     """What runs now, until when, and how to follow and to stop it; `interrupt`: Ctrl-C is one way."""
     program, revision, resumed = view.spec.program, view.spec.revision, view.state.started > 0
     word = f"run {view.name} {'resumed' if resumed else 'started'}"
-    _line(printer, word, change(revision.stable_images, revision.images), GO)
+    what = change(revision.stable_images, revision.images) if program.adoption is None else position(view)
+    _line(printer, word, what, GO)
     if not resumed:
         least, most = bounds(program)
         approvals = [n for n, s in enumerate(program.steps, 1) if any(isinstance(i, Approve) for i in s.instructions)]
@@ -214,4 +223,7 @@ def _say_started(printer: Printer, view: RunView, *, interrupt: bool = True) -> 
         )
     at = f"-n {view.namespace}"
     printer.say(f"  follow: rollout watch {view.spec.plan} {at}")
+    if program.adoption is not None:
+        printer.say(f'  undo it: rollout abort {view.spec.plan} {at} --reason "..."')
+        return
     printer.say(f'  stop:   {"Ctrl-C, or " if interrupt else ""}rollout abort {view.spec.plan} {at} --reason "..."')

@@ -13,12 +13,12 @@ from rollout.cli.exit import Code, TimedOut, UsageError, of_phase
 from rollout.cli.options import Common, duration
 from rollout.cli.out import Printer
 from rollout.cli.render import run as render
-from rollout.cli.render.words import GOOD
+from rollout.cli.render.words import GOOD, named
 from rollout.cli.session import Session, connected, readable
-from rollout.cli.source import from_cluster
 from rollout.cli.unread import told_of
 from rollout.controller.view import RunView, StoredRun
 from rollout.errors import NotFound, Retry
+from rollout.plan.kinds import Ref, ref_of
 from rollout.plan.run import Phase
 
 Reached = Callable[[RunView], bool]
@@ -103,10 +103,10 @@ async def _now(session: Session, plan: str, change: Change) -> RunView:
     """
     if change.any:
         return await session.run(plan)
-    runs = await session.engine.stored(session.namespace, plan)
+    of = await session.plan(plan)
+    runs = await session.engine.stored(of)
     if found := readable(it for it in runs if _fits(change, it)):
         return found
-    await from_cluster(session.world.cluster, session.namespace, plan)
     raise no_run(session, plan, change)
 
 
@@ -147,7 +147,7 @@ async def look(session: Session, view: RunView) -> RunView:
         Unreadable: it cannot be read any more.
     """
     try:
-        found = await session.engine.stored(view.namespace, view.spec.plan)
+        found = await session.engine.stored(view.owner)
     except Retry:
         return view
     again = readable(run for run in found if run.uid == view.uid)
@@ -161,10 +161,10 @@ async def _all(common: Common, *, all_namespaces: bool) -> int:
     async with connected(common) as session:
         namespace = "" if all_namespaces else session.namespace
         plans = await session.engine.plans(namespace)
-        newest: dict[tuple[str, str], StoredRun] = {}
-        for view in await session.engine.stored(namespace, None):
-            newest.setdefault((view.namespace, view.plan), view)
-    rows = [(plan, newest.get((plan["metadata"]["namespace"], plan["metadata"]["name"]))) for plan in plans]
+        newest: dict[Ref, StoredRun] = {}
+        for view in await session.engine.stored(namespace):
+            newest.setdefault(view.owner, view)
+    rows = [(plan, newest.get(ref_of(plan))) for plan in plans]
     if not rows:
         where = "any namespace" if all_namespaces else f"namespace {namespace}"
         printer.say(f"no plans in {where}; next: rollout demo, or rollout start canary.yaml")
@@ -172,12 +172,13 @@ async def _all(common: Common, *, all_namespaces: bool) -> int:
         lambda: [
             {
                 "namespace": plan["metadata"].get("namespace", ""),
+                "kind": plan["kind"],
                 "plan": plan["metadata"]["name"],
                 "run": render.as_json(view) if isinstance(view, RunView) else None,
             }
             for plan, view in rows
         ],
         lambda: render.table(rows, wide=printer.wide, namespaces=all_namespaces),
-        [f"canaryplan.meshrollout.dev/{plan['metadata']['name']}" for plan, _ in rows],
+        [named(ref_of(plan)) for plan, _ in rows],
     )
     return told_of(printer, [view for _, view in rows if view is not None])

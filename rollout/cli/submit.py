@@ -29,7 +29,7 @@ from rollout.observe.observer import read_target
 from rollout.observe.workload import full_size
 from rollout.plan.base import Json
 from rollout.plan.kinds import ref_of
-from rollout.plan.objects import CanaryPlan
+from rollout.plan.objects import CanaryPlan, Plan
 from rollout.plan.run import Phase, Verb
 
 LOOK: Final = 1.0
@@ -89,7 +89,7 @@ class _Wanted:
 async def _submitted(session: Session, printer: Printer, given: Given, images: dict[str, str]) -> RunView:
     """Write what is wanted, and return the controller's run of it."""
     world, meta = session.world, given.plan.metadata
-    before = await session.engine.runs(meta.namespace, meta.name)
+    before = await session.engine.runs(given.ref)
     for template in given.objects:
         await apply_plan(world, template)
     plan = await apply_plan(world, given.raw)
@@ -98,6 +98,12 @@ async def _submitted(session: Session, printer: Printer, given: Given, images: d
     if newest is not None and wanted.fits(newest):
         if not newest.state.phase.ended:
             return newest
+        if newest.spec.program.adoption is not None and newest.state.phase is Phase.SUCCEEDED:
+            raise StartRefused(
+                f"run {newest.name} has done what this plan asks for",
+                (),
+                hint=f"rollout mesh report -n {meta.namespace} tells how it is; another plan gets another run",
+            )
         await _refuse_nothing_new(session, given.plan, wanted)
         if newest.state.phase is not Phase.SUCCEEDED:
             printer.say(f"run {newest.name} of this version is {newest.state.phase}: it is tried again")
@@ -110,13 +116,13 @@ async def _submitted(session: Session, printer: Printer, given: Given, images: d
     return await _awaited(session, plan, wanted, before)
 
 
-async def _arm(session: Session, plan: CanaryPlan, images: dict[str, str]) -> str:
+async def _arm(session: Session, plan: Plan, images: dict[str, str]) -> str:
     """Set the images, held; the digest of the revision that is asked for then.
 
     Raises:
         Retry: the controller or somebody else wrote the Deployment at the same moment, again and again.
     """
-    if plan.spec.target is None:
+    if not isinstance(plan, CanaryPlan) or plan.spec.target is None:
         return Armed().digest
     mode = await hold_mode(session.world, plan)
     for attempt in range(TRIES):
@@ -129,13 +135,13 @@ async def _arm(session: Session, plan: CanaryPlan, images: dict[str, str]) -> st
     raise AssertionError("the last try returns or raises")
 
 
-async def _refuse_nothing_new(session: Session, plan: CanaryPlan, wanted: _Wanted) -> None:
+async def _refuse_nothing_new(session: Session, plan: Plan, wanted: _Wanted) -> None:
     """Waiting would be in vain where the version that is asked for is the one that runs.
 
     Raises:
         StartRefused: it is.
     """
-    if plan.spec.target is None:
+    if not isinstance(plan, CanaryPlan) or plan.spec.target is None:
         return
     name = plan.spec.target.name
     _, sets, work = await read_target(session.world, plan.metadata.namespace, name)
@@ -158,7 +164,7 @@ async def _awaited(session: Session, plan: Json, wanted: _Wanted, before: Sequen
     patience = clock.now() + PATIENCE
     while clock.now() < patience:
         try:
-            runs = await session.engine.runs(meta["namespace"], meta["name"])
+            runs = await session.engine.runs(ref_of(plan))
             now = await session.world.cluster.get(ref_of(plan)) or plan
         except Retry:
             await clock.sleep(LOOK)
@@ -194,7 +200,7 @@ async def renew(
     session: Session, printer: Printer, ended: RunView, verb: Verb, *, reason: str, to_revision: int | None = None
 ) -> int:
     """Order a successor of a run that has ended, and say which run it became."""
-    known = {view.uid for view in await session.engine.runs(ended.namespace, ended.spec.plan)}
+    known = {view.uid for view in await session.engine.runs(ended.owner)}
     answer = await orders.give(session, ended, verb, reason=reason, to_revision=to_revision)
     code = orders.tell(printer, answer)
     if answer.outcome is orders.Outcome.REFUSED:
@@ -202,7 +208,7 @@ async def renew(
     clock = session.world.clock
     until = clock.now() + orders.PATIENCE
     while clock.now() < until:
-        runs = await session.engine.runs(ended.namespace, ended.spec.plan)
+        runs = await session.engine.runs(ended.owner)
         if fresh := next((view for view in runs if view.uid not in known), None):
             printer.say(Text.assemble(GO, f" run {fresh.name} started"))
             break

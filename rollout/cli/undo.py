@@ -15,6 +15,7 @@ from rollout.cli.render import run as render
 from rollout.cli.render.words import GO
 from rollout.cli.session import Session, connected
 from rollout.controller.view import RunView
+from rollout.errors import InvalidInput
 
 
 def undo(common: Common, plan: str, *, reason: str, to_revision: int | None, yes: bool) -> int:
@@ -26,6 +27,11 @@ async def _undo(common: Common, plan: str, *, reason: str, to_revision: int | No
     printer = Printer(common)
     async with connected(common) as session:
         latest = await session.run(plan)
+        if latest.spec.program.adoption is not None:
+            raise InvalidInput(
+                f"an adoption is not undone like a version: {latest.name} is of a MeshAdoptionPlan",
+                hint=f'under way, all of it is undone by: rollout abort {plan} -n {session.namespace} --reason "..."',
+            )
         if not latest.state.phase.ended:
             return await _under_way(session, printer, latest, reason=reason, to_revision=to_revision, yes=yes)
         back = await goback.preview(session, plan, to_revision)

@@ -14,6 +14,7 @@ from rollout.cli.exit import Code, UsageError
 from rollout.cli.install import split
 from rollout.cli.options import Common, duration
 from rollout.cli.out import Printer, confirmed
+from rollout.cli.render.run import position
 from rollout.cli.render.words import GOOD, columns
 from rollout.cli.session import Session, connected
 from rollout.controller.leader import SERVES
@@ -103,7 +104,7 @@ async def _ask(
     views = await leaving.active() if await cluster.serves(PLAN_RUN) else []
     printer.say(f"this ends all runs in {', '.join(served) or 'all namespaces'} ({len(views)} under way),")
     for view in views:
-        printer.say(f"  {view.namespace}/{view.name} is {view.state.phase} at {view.state.weight:g} %")
+        printer.say(f"  {view.namespace}/{view.name} is {view.state.phase} at {position(view)}")
     printer.say(
         "takes all holds off (what is paused stays paused), then removes the controller, its rights and policies"
     )

@@ -12,6 +12,7 @@ from rollout.plan.base import HOLD_LABEL, RUN_LABEL, Json
 from rollout.plan.kinds import (
     CANARY_PLAN,
     DEPLOYMENT,
+    MESH_ADOPTION_PLAN,
     METRIC_TEMPLATE,
     PLAN_DECISION,
     PLAN_RUN,
@@ -19,11 +20,13 @@ from rollout.plan.kinds import (
     Kind,
     Ref,
     kind_of,
+    plan_of,
+    ref_of,
 )
 from rollout.ports.router import Concerns
 
-Key = tuple[str, str]
-"""Namespace and name of a plan."""
+_Target = tuple[str, str]
+"""Namespace and name of a Deployment."""
 _ANY: Final = "*"
 """In place of a Service: a plan that shifts traffic between other hosts is looked at with every route."""
 
@@ -34,48 +37,51 @@ class Affected:
 
     stores: Stores
     concerns: Mapping[Kind, Concerns]
-    _by_target: dict[Key, set[Key]] = field(default_factory=lambda: defaultdict(set))
-    _by_service: dict[str, set[Key]] = field(default_factory=lambda: defaultdict(set))
-    _aims: dict[Key, tuple[Key, str]] = field(default_factory=dict)
+    _by_target: dict[_Target, set[Ref]] = field(default_factory=lambda: defaultdict(set))
+    _by_service: dict[str, set[Ref]] = field(default_factory=lambda: defaultdict(set))
+    _aims: dict[Ref, tuple[_Target, str]] = field(default_factory=dict)
 
-    def keys(self, obj: Json) -> Iterable[Key]:
+    def keys(self, obj: Json) -> Iterable[Ref]:
         """The plans that an object concerns, which may be gone."""
         kind, meta = kind_of(obj), obj["metadata"]
         namespace, labels = meta.get("namespace", ""), meta.get("labels") or {}
         if kind == CANARY_PLAN:
             return self._plan(obj)
+        if kind == MESH_ADOPTION_PLAN:
+            return {ref_of(obj), *(ref_of(it) for it in self._adoptions(namespace))}
         if kind in (PLAN_RUN, PLAN_DECISION):
-            return {(namespace, obj["spec"]["plan"])} if obj["spec"].get("plan") else ()
+            return {plan_of(obj)} if obj["spec"].get("plan") else ()
         if RUN_LABEL in labels:
             return self._of_run(namespace, labels[RUN_LABEL])
         if kind == DEPLOYMENT:
-            held = {(namespace, labels[HOLD_LABEL])} if HOLD_LABEL in labels else set()
+            held = {Ref(CANARY_PLAN, namespace, labels[HOLD_LABEL])} if HOLD_LABEL in labels else set()
             return self._by_target.get((namespace, meta["name"]), set()) | held
         if kind == REPLICASET:
             owners = [owner["name"] for owner in meta.get("ownerReferences", ()) if owner.get("controller")]
             return {key for owner in owners for key in self._by_target.get((namespace, owner), ())}
         if kind == METRIC_TEMPLATE:
-            return {key for key in self._aims if key[0] == namespace}
+            return {key for key in self._aims if key.namespace == namespace}
         if kind in self.concerns:
             services = self.concerns[kind](obj)
             if services is None:  # a wildcard: it may hide the routes of any namespace
                 return set(self._aims)
             return {key for service in (*services, _ANY) for key in self._by_service.get(service, ())}
-        return {key for key in self._aims if namespace in ("", key[0])}
+        return {key for key in self._aims if namespace in ("", key.namespace)}
 
-    def _plan(self, plan: Json) -> set[Key]:
-        """The plan itself, and those with the same target: one of them may have to wait for the other.
+    def _plan(self, plan: Json) -> set[Ref]:
+        """The CanaryPlan itself, and those with the same target: one of them may have to wait for the other.
 
         To be simple, all traffic-only plans of a namespace count as having one target.
         """
-        key = (plan["metadata"]["namespace"], plan["metadata"]["name"])
-        rivals: set[Key] = set()
+        key = ref_of(plan)
+        rivals: set[Ref] = set()
         if key in self._aims:
             target, service = self._aims.pop(key)
             self._by_target[target].discard(key)
             self._by_service[service].discard(key)
             rivals |= self._by_target[target]
-        stored = self._stored(plan)
+        store = self.stores.of(CANARY_PLAN, key.namespace)
+        stored = store.get(key) if store else None
         if stored is not None:
             target, service = _aim(stored)
             self._aims[key] = (target, service)
@@ -84,21 +90,18 @@ class Affected:
             rivals |= self._by_target[target]
         return {key, *rivals}
 
-    def _stored(self, plan: Json) -> Json | None:
-        store = self.stores.of(CANARY_PLAN, plan["metadata"]["namespace"])
-        return store.get(_ref(plan)) if store else None
+    def _adoptions(self, namespace: str) -> list[Json]:
+        """All of a namespace: the oldest acts."""
+        store = self.stores.of(MESH_ADOPTION_PLAN, namespace)
+        return store.list(namespace) if store else []
 
-    def _of_run(self, namespace: str, run: str) -> set[Key]:
+    def _of_run(self, namespace: str, run: str) -> set[Ref]:
         store = self.stores.of(PLAN_RUN, namespace)
         found = store.get(Ref(PLAN_RUN, namespace, run)) if store else None
-        return {(namespace, found["spec"]["plan"])} if found else set()
+        return {plan_of(found)} if found else set()
 
 
-def _ref(plan: Json) -> Ref:
-    return Ref(CANARY_PLAN, plan["metadata"]["namespace"], plan["metadata"]["name"])
-
-
-def _aim(plan: Json) -> tuple[Key, str]:
+def _aim(plan: Json) -> tuple[_Target, str]:
     """The target of a plan, nameless for a traffic-only one; and the Service that its routes go to."""
     spec, namespace = plan["spec"], plan["metadata"]["namespace"]
     traffic = spec.get("traffic") or {}

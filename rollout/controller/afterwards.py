@@ -27,7 +27,7 @@ async def first_order(world: World, run: Json, last: Last) -> Order | None:
     """The first order for the ended run that nobody has answered yet."""
     meta = run["metadata"]
     decisions = await world.cluster.list(PLAN_DECISION, meta["namespace"])
-    found = orders.parse(decisions, last.spec.plan, meta["name"], meta["uid"])
+    found = orders.parse(decisions, last.spec.plan, meta["name"], meta["uid"], last.spec.plan_kind)
     heard = set(last.state.decisions)
     return next((o for o in found if o.uid not in heard and o.content not in heard), None)
 
@@ -74,6 +74,8 @@ def _refused(last: Last, order: Order, now: float) -> str:
         return "it has expired"
     if order.verb not in ("retry", "undo"):
         return f"the run has ended ({last.state.phase})"
+    if order.verb == "undo" and last.spec.program.adoption is not None:
+        return "an adoption that has ended is kept; what holds it is told by rollout handoff"
     if order.verb == "retry" and last.state.phase is Phase.SUCCEEDED:
         return "the run has succeeded, there is nothing to try again"
     return ""

@@ -1,25 +1,23 @@
-"""A plan without a run under way: its status at rest, its hold, and how its next run begins.
+"""A CanaryPlan without a run under way: its status at rest, its hold, and how its next run begins.
 
 What happens is decided in `decide.rest`; here it is read and done.
 """
 
 from __future__ import annotations
 
-import logging
-import math
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Final, Literal
+from typing import Final
 
 from rollout import checks
 from rollout.act.release import release_ops
-from rollout.checks.rivals import Ahead, look_ahead
+from rollout.checks.rivals import look_ahead
 from rollout.checks.subject import hold_mode
 from rollout.controller.afterwards import answer, first_order, go_back, taken
-from rollout.controller.events import tell
 from rollout.controller.holds import end_holds, take_over
-from rollout.controller.record import Unreadable, parse
+from rollout.controller.record import Unreadable
+from rollout.controller.resting import Known, Teller
 from rollout.controller.runs import next_attempt
 from rollout.controller.settling import prune
 from rollout.controller.starting import (
@@ -32,67 +30,49 @@ from rollout.controller.starting import (
     let_go,
     read_revision,
 )
-from rollout.controller.status import MESSAGE, plan_status, rest_status
+from rollout.controller.status import plan_status
 from rollout.decide.reason import Reason
 from rollout.decide.rest import Last, Rest, rest_of_routes, rest_of_workload
-from rollout.errors import InvalidInput, NotFound, Unsupported
+from rollout.errors import InvalidInput, Unsupported
 from rollout.observe.observer import read_target
 from rollout.plan.base import Json
 from rollout.plan.finding import Level
-from rollout.plan.kinds import CANARY_PLAN, METRIC_TEMPLATE, Ref, ref_of
+from rollout.plan.kinds import METRIC_TEMPLATE, Ref, ref_of
 from rollout.plan.objects import CanaryPlan
-from rollout.plan.parse import from_object
-from rollout.plan.run import Note, Revision
+from rollout.plan.run import Revision
 from rollout.ports.cluster import guard_of
 from rollout.ports.world import World
-
-NEVER: Final = math.inf
-AGAIN: Final = 30.0
-"""Seconds until what forbids a start is looked at again; sooner when something that we watch changes."""
-SOON: Final = 5.0
-"""Seconds until another plan's run is looked at again: its end is our own write, which no watch brings us as news."""
-
-
-log = logging.getLogger(__name__)
 
 _NOBODY: Final = Target(None, Revision(), "paused")
 """In place of a target, to compile a plan that does not begin."""
 
 
 @dataclass(slots=True)
-class _Known:
-    """What is remembered of a plan, so that it is read once for each change."""
-
-    plan: tuple[str, int] = ("", 0)
-    parsed: CanaryPlan | None = None
-    last: Last | None = None
-    last_version: str = ""
-    compiled: tuple[object, ...] = ()
-    """The versions of plan and templates that have been seen to fit together."""
-
-
-@dataclass(slots=True)
 class Beginning:
-    """Plans at rest."""
+    """CanaryPlans at rest; see `cares.Care`."""
 
     world: World
-    _known: dict[str, _Known] = field(default_factory=dict)
+    teller: Teller = field(init=False)
+    _known: dict[str, Known[CanaryPlan]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.teller = Teller(self.world)
 
     async def turn(self, plan: Json, runs: Sequence[Json]) -> float:
         """See whether a run begins; the seconds until the plan should be looked at again.
 
         `runs` are the plan's, the newest first; all have ended.
         """
-        known = self._known.setdefault(plan["metadata"]["uid"], _Known())
+        known = self._known.setdefault(plan["metadata"]["uid"], Known(CanaryPlan))
         namespace, name = plan["metadata"]["namespace"], plan["metadata"]["name"]
         try:
-            parsed = _parsed(known, plan)
+            parsed = known.parse(plan)
             await end_holds(self.world, namespace, name, "has another target by now", but=_target(parsed))
             if (first := await look_ahead(self.world, parsed)) is not None:
-                return await self._wait_for(plan, first, runs)
+                return await self.teller.wait_for(plan, first, runs)
             await take_over(self.world, namespace, name, _target(parsed))
             await prune(self.world, runs, parsed.spec.history)
-            last = _last(self.world, known, runs)
+            last = known.newest(self.world, runs)
             order = await first_order(self.world, runs[0], last) if last else None
             if order is not None and last is not None:
                 if not await answer(self.world, runs[0], last, order, _target(parsed)):
@@ -108,10 +88,18 @@ class Beginning:
             raise
         except (InvalidInput, Unsupported) as error:
             text = f"{error}; {error.hint}" if error.hint else str(error)
-            return await self._tell(plan, "Invalid", Reason.INVALID, text, runs)
+            return await self.teller.tell(plan, "Invalid", Reason.INVALID, text, runs)
         if order is not None and last is not None and wake == 0:
             await taken(self.world, runs[0], last, order)
         return wake
+
+    async def renewed(self, plan: Json, run: Json, runs: Sequence[Json]) -> bool:
+        """Never: another version ends a run by going home, which the engine sees; another plan is for the next run."""
+        return False
+
+    async def gone(self, plan: Ref) -> None:
+        """A plan is not there any more: what is held for it is held no more."""
+        await end_holds(self.world, plan.namespace, plan.name, "is gone")
 
     async def _act(self, plan: Json, parsed: CanaryPlan, rest: Rest, last: Last | None, runs: Sequence[Json]) -> float:
         match rest.act:
@@ -124,13 +112,13 @@ class Beginning:
                 return await self._let_go(plan, parsed, rest, runs)
             case "stay" if last is not None and rest.reason != Reason.UNDO_ORDERED:
                 status = plan_status(plan, runs[0]["metadata"]["name"], last.spec, last.state, self.world.clock.now())
-                return await self._put(plan, status)
+                return await self.teller.put(plan, status)
             case "stay" | "undo":
-                return await self._tell(plan, "Aborted", rest.reason, rest.message, runs)
+                return await self.teller.tell(plan, "Aborted", rest.reason, rest.message, runs)
             case "wait":
-                return await self._tell(plan, "Pending", rest.reason, rest.message, runs)
+                return await self.teller.tell(plan, "Pending", rest.reason, rest.message, runs)
             case "rest":
-                return await self._tell(plan, "Idle", rest.reason, rest.message, runs)
+                return await self.teller.tell(plan, "Idle", rest.reason, rest.message, runs)
 
     async def _look(self, plan: Json, parsed: CanaryPlan, last: Last | None, *, again: bool) -> Rest:
         namespace = parsed.metadata.namespace
@@ -139,9 +127,9 @@ class Beginning:
             _, _, work = await read_target(self.world, namespace, name)
             return rest_of_workload(name, work, last, again=again)
         program = await compile_plan(self.world, parsed, "preview", _NOBODY)
-        return rest_of_routes(program.backends, plan["metadata"].get("generation", 1), last, again=again)
+        return rest_of_routes(program.split, plan["metadata"].get("generation", 1), last, again=again)
 
-    async def _compile(self, known: _Known, parsed: CanaryPlan) -> None:
+    async def _compile(self, known: Known[CanaryPlan], parsed: CanaryPlan) -> None:
         """See whether the plan compiles, once for each change: who pushes a mistake must not hear of it at a release.
 
         Raises:
@@ -158,12 +146,11 @@ class Beginning:
         found = await checks.preflight(self.world, plan, unattended=True)
         errors = [f for f in found if f.level is Level.ERROR]
         if errors:
-            text = "; ".join(f"{f.code} {f.message}" + (f" ({f.fix})" if f.fix else "") for f in errors[:3])
-            return await self._refuse(plan, "Invalid", Reason.PREFLIGHT_FAILED, text, runs)
+            return await self.teller.refuse_checked(plan, errors, runs)
         try:
             target = await self._held(parsed)
         except StartRefused as error:
-            return await self._refuse(plan, "Pending", Reason.NOT_HELD, str(error), runs)
+            return await self.teller.refuse(plan, "Pending", Reason.NOT_HELD, str(error), runs)
         if target is None:
             return 0.0
         if last is not None and last.state.undo_to == target.revision.digest:
@@ -171,24 +158,13 @@ class Beginning:
         await create_run(self.world, plan, target, self.world.identity, next_attempt(runs))
         return 0.0
 
-    async def _refuse(
-        self, plan: Json, phase: Literal["Pending", "Invalid"], reason: Reason, text: str, runs: Sequence[Json]
-    ) -> float:
-        """Tell why no run begins: in the log once, although it is looked at again and again."""
-        meta, known = plan["metadata"], plan.get("status") or {}
-        if (known.get("reason"), known.get("message")) != (reason, text[:MESSAGE]):
-            extra = {"plan": meta["name"], "namespace": meta["namespace"], "reason": str(reason), "error": text}
-            log.warning("start refused", extra=extra)
-        await self._tell(plan, phase, reason, text, runs)
-        return AGAIN
-
     async def _let_go(self, plan: Json, parsed: CanaryPlan, rest: Rest, runs: Sequence[Json]) -> float:
         """Release what is held and need not be tried."""
         deployment, _, _ = await read_target(self.world, parsed.metadata.namespace, _target(parsed))
         if deployment is not None:
             token = f"{plan['metadata']['name']}.{deployment['metadata'].get('generation', 0)}"
             await self.world.cluster.patch(ref_of(deployment), release_ops(deployment, token), guard_of(deployment))
-        return await self._tell(plan, "Pending", rest.reason, rest.message, runs)
+        return await self.teller.tell(plan, "Pending", rest.reason, rest.message, runs)
 
     async def _held(self, parsed: CanaryPlan) -> Target | None:
         """The target with its next revisions held; None when it runs what it asks for: such a hold is let go.
@@ -203,60 +179,6 @@ class Beginning:
             return target
         await let_go(self.world, target)
         return None
-
-    async def tell_unreadable(self, namespace: str, name: str, error: Unreadable, runs: Sequence[Json]) -> float:
-        """Say that a run cannot be read: in the plan's status, or as an Event of the run whose plan is gone."""
-        text = f"{error}; {error.hint}"
-        plan = await self.world.cluster.get(Ref(CANARY_PLAN, namespace, name))
-        if plan is not None:
-            return await self._tell(plan, "Invalid", Reason.UNREADABLE, text, runs)
-        await tell(self.world, runs[0], Note(self.world.clock.now(), Reason.UNREADABLE, text, warning=True))
-        return NEVER
-
-    async def _wait_for(self, plan: Json, first: Ahead, runs: Sequence[Json]) -> float:
-        """Another plan acts on the target: until somebody deletes one of both, or until its run is home."""
-        if not first.run:
-            return await self._tell(plan, "Invalid", Reason.ANOTHER_PLAN, f"{first}; delete one of both", runs)
-        await self._tell(plan, "Pending", Reason.ANOTHER_PLAN, str(first), runs)
-        return SOON
-
-    async def _tell(
-        self,
-        plan: Json,
-        phase: Literal["Idle", "Pending", "Invalid", "Aborted"],
-        reason: Reason,
-        message: str,
-        runs: Sequence[Json],
-    ) -> float:
-        run = runs[0]["metadata"]["name"] if runs else ""
-        return await self._put(plan, rest_status(plan, phase, reason, message, run, self.world.clock.now()))
-
-    async def _put(self, plan: Json, status: Json) -> float:
-        """Write the status if it is another one."""
-        if status != plan.get("status"):
-            with suppress(NotFound):
-                await self.world.cluster.put_status(ref_of(plan), status, guard_of(plan))
-        return NEVER
-
-
-def _parsed(known: _Known, plan: Json) -> CanaryPlan:
-    version = (plan["metadata"]["uid"], plan["metadata"].get("generation", 1))
-    if known.parsed is None or known.plan != version:
-        parsed = from_object({key: value for key, value in plan.items() if key != "status"})
-        if not isinstance(parsed, CanaryPlan):
-            raise InvalidInput(f"a {plan['kind']} is not a plan", hint="give a CanaryPlan")
-        known.parsed, known.plan = parsed, version
-    return known.parsed
-
-
-def _last(world: World, known: _Known, runs: Sequence[Json]) -> Last | None:
-    if not runs:
-        return None
-    version = f"{runs[0]['metadata']['uid']}/{runs[0]['metadata']['resourceVersion']}"
-    if known.last is None or known.last_version != version:
-        record = parse(world.cluster, world.clock, runs[0])
-        known.last, known.last_version = Last(record.spec, record.state), version
-    return known.last
 
 
 def _target(parsed: CanaryPlan) -> str:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
 from rollout import checks
+from rollout.checks.cluster import missing
 from rollout.checks.subject import hold_mode
+from rollout.controller.adoption import create_adoption
 from rollout.controller.caller import caller
+from rollout.controller.handing import hand_over, outdated
 from rollout.controller.lease import DrivenElsewhere, RunLease, alive
 from rollout.controller.reconcile import Reconciler, Turn
 from rollout.controller.record import Unreadable, parse
-from rollout.controller.runs import ended, next_attempt, runs_of
+from rollout.controller.runs import ended, next_attempt, runs_in, runs_of
 from rollout.controller.settling import prune, settle
 from rollout.controller.starting import (
     Armed,
@@ -25,18 +29,11 @@ from rollout.controller.starting import (
 )
 from rollout.controller.status import rfc3339
 from rollout.controller.view import RunView, StoredRun, UnreadRun
-from rollout.errors import InvalidInput, NotFound, Retry
+from rollout.errors import InvalidInput, NotFound, Retry, Unsupported
 from rollout.plan.base import Json
 from rollout.plan.finding import Finding, Level
-from rollout.plan.kinds import (
-    CANARY_PLAN,
-    LEASE,
-    METRIC_TEMPLATE,
-    PLAN_DECISION,
-    PLAN_RUN,
-    Ref,
-)
-from rollout.plan.objects import CanaryPlan
+from rollout.plan.kinds import CANARY_PLAN, LEASE, PLAN_DECISION, PLAN_RUN, PLANS, Kind, Ref, ref_of
+from rollout.plan.objects import CanaryPlan, MeshAdoptionPlan, Plan
 from rollout.plan.parse import from_object
 from rollout.plan.run import Phase
 from rollout.ports.world import World
@@ -60,17 +57,23 @@ class Foreground:
         self.reconciler = Reconciler(self.world)
 
     async def start(self, plan: Json, *, images: Mapping[str, str], by: str) -> RunView:
-        """Apply the plan, check, hold the new revision, and create a run; or find the one that is under way.
+        """Apply the plan, check, and create a run; or find the one that is under way.
 
-        What the checks refuse has changed nothing but the plan.
+        A new revision of a CanaryPlan's target is held for it.  What the checks refuse has changed only the plan.
 
         Raises:
             StartRefused: with the findings that forbid it.
         """
-        parsed = _canary(plan)
-        namespace, name = parsed.metadata.namespace, parsed.metadata.name
-        stored = await apply_plan(self.world, plan)
-        active = await self._active(namespace, name)
+        match parsed := plan_in(plan):
+            case CanaryPlan():
+                return await self._try(parsed, await apply_plan(self.world, plan), images, by)
+            case MeshAdoptionPlan():
+                return await self._adopt(await apply_plan(self.world, plan), by)
+
+    async def _try(self, parsed: CanaryPlan, stored: Json, images: Mapping[str, str], by: str) -> RunView:
+        """Try what the target asks for, with these images."""
+        namespace = parsed.metadata.namespace
+        active = await self._active(ref_of(stored))
         if active is not None and active.state.committed:
             return active
         if active is None:
@@ -90,8 +93,19 @@ class Foreground:
                 (),
                 hint="name a new image: rollout start FILE --image CONTAINER=IMAGE",
             )
-        attempt = next_attempt(await runs_of(self.world, namespace, name))
+        attempt = next_attempt(await runs_of(self.world, ref_of(stored)))
         return self._view(await create_run(self.world, stored, target, by, attempt))
+
+    async def _adopt(self, stored: Json, by: str) -> RunView:
+        """Go on with the adoption that is under way, by the plan as it is now; or begin one."""
+        active, runs = await self._active(ref_of(stored)), await runs_of(self.world, ref_of(stored))
+        if active is None:
+            await self._refuse_unsafe(stored)
+            return self._view(await create_adoption(self.world, stored, by, next_attempt(runs)))
+        record = parse(self.world.cluster, self.world.clock, runs[0])
+        if outdated(stored, record) and not await self.engine_alive(active):
+            return self._view(await hand_over(self.world, stored, runs, record, by))
+        return active
 
     async def _refuse_unsafe(self, plan: Json) -> None:
         errors = [f for f in await self.check(plan) if f.level is Level.ERROR]
@@ -99,9 +113,9 @@ class Foreground:
             name = plan["metadata"]["name"]
             raise StartRefused(f"{len(errors)} check(s) failed", errors, hint=f"details: rollout check {name}")
 
-    async def _active(self, namespace: str, plan: str) -> RunView | None:
+    async def _active(self, plan: Ref) -> RunView | None:
         """The run of a plan that has not ended; an ended one is put to rest."""
-        latest = await self._newest(namespace, plan)
+        latest = await self.newest(plan)
         if latest is not None and latest.state.phase.ended:
             await self.settle(latest)
             return None
@@ -163,6 +177,8 @@ class Foreground:
         now = self.world.clock.now()
         by = await caller(self.world.cluster) or by
         spec: Json = {"plan": view.spec.plan, "run": run, "runUid": view.uid, "verb": verb, "by": by, "reason": reason}
+        # API servers whose kinds are older than the second kind of plans know no field for it
+        spec |= {} if view.owner.kind == CANARY_PLAN else {"kind": view.owner.kind.name}
         spec |= {"expires": rfc3339(now + 3600)} | ({"full": True} if full else {})
         spec |= {} if step is None else {"step": step}
         spec |= {} if to_revision is None else {"toRevision": to_revision}
@@ -180,32 +196,46 @@ class Foreground:
             }
         )
 
-    async def latest(self, namespace: str, plan: str) -> RunView | None:
-        """The newest run of a plan, or the run of this name."""
-        if newest := await self._newest(namespace, plan):
-            return newest
-        run = await self.world.cluster.get(Ref(PLAN_RUN, namespace, plan))
-        return None if run is None else self._view(run)
+    async def newest(self, plan: Ref) -> RunView | None:
+        """The newest run of a plan.
 
-    async def _newest(self, namespace: str, plan: str) -> RunView | None:
-        runs = await runs_of(self.world, namespace, plan)
+        Raises:
+            Unreadable: it cannot be read.
+        """
+        runs = await runs_of(self.world, plan)
         return self._view(runs[0]) if runs else None
 
-    async def runs(self, namespace: str, plan: str | None = None) -> list[RunView]:
-        """All runs (of a plan), the newest first.
+    async def run(self, namespace: str, name: str) -> RunView | None:
+        """The run of this name.
+
+        Raises:
+            Unreadable: it cannot be read.
+        """
+        run = await self.world.cluster.get(Ref(PLAN_RUN, namespace, name))
+        return None if run is None else self._view(run)
+
+    async def runs(self, of: Ref | str) -> list[RunView]:
+        """All runs of a plan, or of a namespace (of all when it is empty), the newest first.
 
         Raises:
             Unreadable: one of them cannot be read.
         """
-        return [self._view(run) for run in await runs_of(self.world, namespace, plan)]
+        return [self._view(run) for run in await self._raw(of)]
 
-    async def stored(self, namespace: str, plan: str | None = None) -> list[StoredRun]:
+    async def stored(self, of: Ref | str) -> list[StoredRun]:
         """The same, with those that cannot be read as far as they are known."""
-        return [self._as_known(run) for run in await runs_of(self.world, namespace, plan)]
+        return [self._as_known(run) for run in await self._raw(of)]
+
+    async def _raw(self, of: Ref | str) -> list[Json]:
+        return await (runs_of(self.world, of) if isinstance(of, Ref) else runs_in(self.world, of))
 
     async def plans(self, namespace: str) -> list[Json]:
-        """All plans of a namespace; of all when it is empty."""
-        return await self.world.cluster.list(CANARY_PLAN, namespace)
+        """All plans of a namespace, of every kind that is served; of all namespaces when it is empty."""
+        found: list[Json] = []
+        for kind in PLANS:
+            with suppress(Unsupported):  # kinds that are older than this version
+                found += await self.world.cluster.list(kind, namespace)
+        return found
 
     async def check(self, plan: Json) -> list[Finding]:
         """The preflight of a plan."""
@@ -216,10 +246,9 @@ class Foreground:
         lease = await self.world.cluster.get(Ref(LEASE, view.namespace, view.name))
         return lease is not None and alive(lease, self.world.clock.now())
 
-    async def crds_missing(self) -> list[str]:
-        """Kinds of ours that the API server does not know."""
-        kinds = (CANARY_PLAN, PLAN_RUN, PLAN_DECISION, METRIC_TEMPLATE)
-        return [k.name for k in kinds if not await self.world.cluster.serves(k)]
+    async def crds_missing(self, kind: Kind) -> list[str]:
+        """Kinds of ours that plans of a kind need, and the API server does not know."""
+        return await missing(self.world.cluster, kind)
 
     async def settle(self, view: RunView) -> None:
         """Put an ended run to rest: finalizer and lease gone, old runs of its plan discarded.
@@ -227,10 +256,10 @@ class Foreground:
         An engine that was killed after its last turn leaves this undone; the next start does it.
         """
         await settle(self.reconciler, view.namespace, view.name)
-        plan = await self.world.cluster.get(Ref(CANARY_PLAN, view.namespace, view.spec.plan))
+        plan = await self.world.cluster.get(view.owner)
         if plan is not None:
-            runs = await runs_of(self.world, view.namespace, view.spec.plan)
-            await prune(self.world, [run for run in runs if ended(run)], _canary(plan).spec.history)
+            runs = await runs_of(self.world, view.owner)
+            await prune(self.world, [run for run in runs if ended(run)], plan_in(plan).spec.history)
 
     async def _get(self, ref: Ref) -> Json:
         run = await self.world.cluster.get(ref)
@@ -251,8 +280,13 @@ class Foreground:
         return RunView(meta["namespace"], meta["name"], meta["uid"], record.spec, record.state, now)
 
 
-def _canary(plan: Json) -> CanaryPlan:
-    parsed = from_object(plan)
-    if not isinstance(parsed, CanaryPlan):
-        raise InvalidInput(f"a {plan.get('kind')} is not a plan", hint="give a CanaryPlan")
+def plan_in(raw: Json) -> Plan:
+    """The plan in a raw object.
+
+    Raises:
+        InvalidInput: it is none, or cannot be read.
+    """
+    parsed = from_object(raw)
+    if not isinstance(parsed, CanaryPlan | MeshAdoptionPlan):
+        raise InvalidInput(f"a {raw.get('kind')} is not a plan", hint="give a CanaryPlan or a MeshAdoptionPlan")
     return parsed

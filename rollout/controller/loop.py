@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from rollout.controller.affected import Affected, Key
+from rollout.controller.affected import Affected
 from rollout.controller.due import Due
 from rollout.controller.leader import Leader
 from rollout.controller.orphans import Orphans, RunKey
@@ -24,7 +24,7 @@ from rollout.controller.stores import Stores
 from rollout.controller.telemetry import Telemetry
 from rollout.errors import Retry, RolloutError
 from rollout.plan.base import HOLD_LABEL, Json
-from rollout.plan.kinds import CANARY_PLAN, DEPLOYMENT, PLAN_RUN, Kind, Ref
+from rollout.plan.kinds import CANARY_PLAN, DEPLOYMENT, PLAN_RUN, PLANS, Kind, Ref, plan_of, ref_of
 from rollout.ports.clock import Clock
 from rollout.ports.router import Concerns
 from rollout.ports.watch import Blind, Listed, Scope, Seeing, Told, Watcher
@@ -51,13 +51,13 @@ class Controller:
     telemetry: Telemetry
     wanted: Mapping[str, str] = field(default_factory=dict)
     """Labels that a plan must have to be ours."""
-    due: Due[Key] = field(default_factory=Due)
+    due: Due[Ref] = field(default_factory=Due)
     orphans: Orphans = field(init=False)
     _affected: Affected = field(init=False)
-    _turns: dict[Key, asyncio.Task[None]] = field(default_factory=dict)
+    _turns: dict[Ref, asyncio.Task[None]] = field(default_factory=dict)
     _sweeps: dict[RunKey, asyncio.Task[None]] = field(default_factory=dict)
-    _again: set[Key] = field(default_factory=set)
-    _failures: dict[Key, int] = field(default_factory=dict)
+    _again: set[Ref] = field(default_factory=set)
+    _failures: dict[Ref, int] = field(default_factory=dict)
     _led: bool = False
 
     def __post_init__(self) -> None:
@@ -87,7 +87,7 @@ class Controller:
     @property
     def ready(self) -> bool:
         """Whether everything that must be known has been seen once."""
-        return not any(scope.kind in (CANARY_PLAN, PLAN_RUN, DEPLOYMENT) for scope in self.stores.unknown)
+        return not any(scope.kind in (*PLANS, PLAN_RUN, DEPLOYMENT) for scope in self.stores.unknown)
 
     def tick(self) -> None:
         """Begin the turns that are due; nothing while another leads, or before the first lists have come."""
@@ -103,7 +103,7 @@ class Controller:
         for run in self.orphans.due.pop(self.clock.monotonic()):
             self._sweeps[run] = asyncio.create_task(self._sweep(run))
 
-    def _patience(self, key: Key) -> float:
+    def _patience(self, key: Ref) -> float:
         """What is under way goes before what begins: hundreds that begin together get their traffic one by one."""
         return 0.0 if key in self.plans.driven else PATIENCE
 
@@ -118,15 +118,15 @@ class Controller:
         for key in self._all() if self._led else ():
             self.due.push(key, now)
 
-    def _all(self) -> set[Key]:
+    def _all(self) -> set[Ref]:
         """Every plan that is there, has runs, or holds a Deployment."""
-        keys: set[Key] = set()
-        for kind, name in ((CANARY_PLAN, _own_name), (PLAN_RUN, _plan_of_run), (DEPLOYMENT, _holder)):
-            store = self.stores.of(kind, "")
-            keys |= {(obj["metadata"]["namespace"], name(obj)) for obj in (store.list() if store else ()) if name(obj)}
-        return keys
+        found = {kind: self.stores.of(kind, "") for kind in (*PLANS, PLAN_RUN, DEPLOYMENT)}
+        known = {kind: store.list() if store else [] for kind, store in found.items()}
+        keys = {ref_of(plan) for kind in PLANS for plan in known[kind]}
+        keys |= {plan_of(run) for run in known[PLAN_RUN] if run["spec"].get("plan")}
+        return keys | {holder for it in known[DEPLOYMENT] if (holder := _holder(it)) is not None}
 
-    async def _turn(self, key: Key) -> None:
+    async def _turn(self, key: Ref) -> None:
         try:
             wake = await self._look(key)
             self._failures.pop(key, None)
@@ -134,7 +134,7 @@ class Controller:
             wake = self._failed(key, error)
         except Exception as error:
             # a fault of ours in one plan must not stop the others; it is told, counted, and tried again
-            log.exception("a turn failed", extra={"plan": key[1], "namespace": key[0]})
+            log.exception("a turn failed", extra=_named(key))
             wake = self._failed(key, error)
         finally:
             del self._turns[key]
@@ -148,17 +148,17 @@ class Controller:
         finally:
             self._sweeps.pop(run, None)
 
-    async def _look(self, key: Key) -> float:
-        store = self.stores.of(CANARY_PLAN, key[0])
-        plan = store.get(Ref(CANARY_PLAN, *key)) if store else None
+    async def _look(self, key: Ref) -> float:
+        store = self.stores.of(key.kind, key.namespace)
+        plan = store.get(key) if store else None
         if plan is not None and not self.wanted.items() <= (plan["metadata"].get("labels") or {}).items():
             return math.inf
-        return await self.plans.turn(*key)
+        return await self.plans.turn(key)
 
-    def _failed(self, key: Key, error: Exception) -> float:
+    def _failed(self, key: Ref, error: Exception) -> float:
         failures = self._failures[key] = self._failures.get(key, 0) + 1
         self.telemetry.failed(type(error).__name__)
-        extra = {"plan": key[1], "namespace": key[0], "error": str(error), "failures": failures}
+        extra = {**_named(key), "error": str(error), "failures": failures}
         log.log(logging.DEBUG if isinstance(error, Retry) and failures < 4 else logging.WARNING, "turn", extra=extra)
         least = error.after if isinstance(error, Retry) else 1.0
         return float(min(max(least, 0.25 * 2.0**failures), LONGEST))
@@ -182,13 +182,12 @@ class Controller:
         await self.leader.release()
 
 
-def _own_name(obj: Json) -> str:
-    return str(obj["metadata"]["name"])
+def _named(plan: Ref) -> dict[str, str | int]:
+    """A plan in the log."""
+    return {"plan": plan.name, "namespace": plan.namespace, "planKind": plan.kind.name}
 
 
-def _plan_of_run(obj: Json) -> str:
-    return str(obj["spec"]["plan"])
-
-
-def _holder(obj: Json) -> str:
-    return str((obj["metadata"].get("labels") or {}).get(HOLD_LABEL, ""))
+def _holder(deployment: Json) -> Ref | None:
+    """The plan for which a Deployment is held."""
+    name = (deployment["metadata"].get("labels") or {}).get(HOLD_LABEL)
+    return Ref(CANARY_PLAN, deployment["metadata"]["namespace"], str(name)) if name else None

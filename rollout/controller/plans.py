@@ -5,20 +5,20 @@ The plan, its runs and its target are read from what the watches told, so that a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from rollout.controller.beginning import NEVER, Beginning
-from rollout.controller.holds import end_holds
+from rollout.controller.cares import Care, cares
 from rollout.controller.lease import alive
 from rollout.controller.reconcile import Reconciler
 from rollout.controller.record import FINALIZER, Unreadable
+from rollout.controller.resting import NEVER, Teller
 from rollout.controller.runs import ended, runs_of
 from rollout.controller.settling import discard, settle
 from rollout.errors import NotFound
 from rollout.plan.base import RUN_LABEL, Json
-from rollout.plan.kinds import CANARY_PLAN, LEASE, Ref, ref_of
+from rollout.plan.kinds import LEASE, Kind, Ref, ref_of
 from rollout.ports.world import World
 
 AT_ONCE: Final = 8
@@ -30,40 +30,50 @@ class Plans:
     """Looks after plans; `world` reads from memory."""
 
     world: World
-    driven: set[tuple[str, str]] = field(default_factory=set)
-    """Namespace and name of the plans that had a run under way when they were looked at last."""
+    driven: set[Ref] = field(default_factory=set)
+    """The plans that had a run under way when they were looked at last."""
     reconciler: Reconciler = field(init=False)
-    beginning: Beginning = field(init=False)
+    cares: Mapping[Kind, Care] = field(init=False)
 
     def __post_init__(self) -> None:
         self.reconciler = Reconciler(self.world)
-        self.beginning = Beginning(self.world)
+        self.cares = cares(self.world)
 
-    async def turn(self, namespace: str, name: str) -> float:
+    async def turn(self, plan: Ref) -> float:
         """Look at one plan, and do what is due; in how many seconds it should be looked at again.
 
         Raises:
             RolloutError: the world was not ready, or refuses.
         """
-        runs = await runs_of(self.world, namespace, name)
+        runs = await runs_of(self.world, plan)
         try:
-            return await self._turn(namespace, name, runs)
+            return await self._turn(plan, runs)
         except Unreadable as error:
-            return await self.beginning.tell_unreadable(namespace, name, error, runs)
+            return await Teller(self.world).unreadable(plan, error, runs)
 
-    async def _turn(self, namespace: str, name: str, runs: Sequence[Json]) -> float:
+    async def _turn(self, plan: Ref, runs: Sequence[Json]) -> float:
         active = next((run for run in reversed(runs) if not ended(run)), None)
         if active is not None:
-            self.driven.add((namespace, name))
-            return await self._drive(ref_of(active))
-        self.driven.discard((namespace, name))
+            self.driven.add(plan)
+            return 0.0 if await self._renewed(plan, active, runs) else await self._drive(ref_of(active))
+        self.driven.discard(plan)
         for run in runs:
             await self._put_to_rest(run)
-        plan = await self.world.cluster.get(Ref(CANARY_PLAN, namespace, name))
-        if plan is None or "deletionTimestamp" in plan["metadata"]:
-            await end_holds(self.world, namespace, name, "is gone")
+        care, found = self.cares[plan.kind], await self.world.cluster.get(plan)
+        if found is None or "deletionTimestamp" in found["metadata"]:
+            await care.gone(plan)
             return NEVER
-        return await self.beginning.turn(plan, runs)
+        return await care.turn(found, runs)
+
+    async def _renewed(self, plan: Ref, run: Json, runs: Sequence[Json]) -> bool:
+        found = await self.world.cluster.get(plan)
+        if found is None or "deletionTimestamp" in found["metadata"]:
+            return False
+        if run["spec"]["planGeneration"] >= found["metadata"].get("generation", 1):
+            return False
+        if await self._driven_elsewhere(ref_of(run)) > 0:
+            return False
+        return await self.cares[plan.kind].renewed(found, run, runs)
 
     async def _drive(self, run: Ref) -> float:
         """Take turns, unless a foreground engine does."""

@@ -17,13 +17,13 @@ from rollout.controller.server import serving
 from rollout.errors import RolloutError
 from rollout.plan.base import RUN_LABEL
 from rollout.plan.kinds import (
-    CANARY_PLAN,
     DEPLOYMENT,
     LEASE,
     METRIC_TEMPLATE,
     MUTATING_BINDING,
     PLAN_DECISION,
     PLAN_RUN,
+    PLANS,
     POD,
     REPLICASET,
     Kind,
@@ -34,14 +34,18 @@ from rollout.ports.watch import Scope
 
 TICK: Final = 0.25
 """Seconds between two looks at the due-heap."""
-OURS: Final = (CANARY_PLAN, PLAN_RUN, PLAN_DECISION, METRIC_TEMPLATE, DEPLOYMENT, REPLICASET)
+OURS: Final = (*PLANS, PLAN_RUN, PLAN_DECISION, METRIC_TEMPLATE, DEPLOYMENT, REPLICASET)
 LABELLED: Final = (POD, LEASE)
 """Kinds of which only what carries a run's label is watched."""
 log = logging.getLogger(__name__)
 
 
 def scopes(routers: Mapping[str, Router], namespaces: Iterable[str]) -> Iterator[Scope]:
-    """What is watched: in these namespaces, or in all when there are none."""
+    """What is watched: in these namespaces, or in all when there are none.
+
+    Not what only an adoption reads: to know all pods whole, for the few weeks in which one is under way, costs more
+    than to list those of its namespace at each of its turns.
+    """
     for namespace in tuple(namespaces) or ("",):
         for kind in (*OURS, *sorted(_read_by(routers))):
             yield Scope(kind, namespace)

@@ -86,8 +86,10 @@ class Reconciler:
 
     async def _do(self, record: Record, decision: Decision, seen: Observation) -> float:
         """Remember, then do."""
-        router = self.world.routers[record.spec.program.settings.router]
-        acting = Acting(record.ref, record.uid, record.spec, router, seen)
+        program = record.spec.program
+        mesh = self.world.meshes.get(program.adoption.mesh) if program.adoption is not None else None
+        router = self.world.routers.get(program.settings.router) if program.backends is not None else None
+        acting = Acting(record.ref, record.uid, record.spec, seen, router, mesh)
         state = decision.state
         for action in decision.actions:
             todo = changes(acting, action, state.journal)

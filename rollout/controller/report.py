@@ -15,7 +15,7 @@ from rollout.controller.status import plan_status
 from rollout.decide.reason import Reason
 from rollout.errors import Conflict, NotFound, RolloutError
 from rollout.plan.base import Json
-from rollout.plan.kinds import CANARY_PLAN, Ref
+from rollout.plan.kinds import plan_of
 from rollout.plan.run import Note, State, news
 from rollout.ports.cluster import guard_of
 from rollout.ports.world import World
@@ -54,7 +54,7 @@ def _news(before: State, after: State, told_at: float, now: float) -> list[Note]
 
 
 async def _tell_plan(world: World, record: Record) -> None:
-    ref = Ref(CANARY_PLAN, record.ref.namespace, record.spec.plan)
+    ref = plan_of(record.run)
     plan = await world.cluster.get(ref)
     if plan is None or plan["metadata"]["uid"] != record.spec.plan_uid:
         return

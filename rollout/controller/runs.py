@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from rollout.plan.base import PLAN_LABEL, Json
-from rollout.plan.kinds import PLAN_RUN
+from rollout.plan.kinds import PLAN_RUN, Ref, plan_of
 from rollout.ports.world import World
 
 
-async def runs_of(world: World, namespace: str, plan: str | None = None) -> list[Json]:
-    """The stored runs of a plan (of all plans), the newest first."""
-    labels = None if plan is None else {PLAN_LABEL: plan[:63]}  # longer names share a label
-    found = await world.cluster.list(PLAN_RUN, namespace, labels)
-    mine = [run for run in found if plan in (None, run["spec"]["plan"])]
-    return sorted(mine, key=lambda r: (r["metadata"]["creationTimestamp"], r["spec"]["attempt"]), reverse=True)
+async def runs_of(world: World, plan: Ref) -> list[Json]:
+    """The stored runs of a plan, the newest first. A plan of another kind may have the same name."""
+    labels = {PLAN_LABEL: plan.name[:63]}  # longer names share a label
+    found = await world.cluster.list(PLAN_RUN, plan.namespace, labels)
+    return _newest_first(run for run in found if plan_of(run) == plan)
+
+
+async def runs_in(world: World, namespace: str) -> list[Json]:
+    """The stored runs of all plans of a namespace (of all when it is empty), the newest first."""
+    return _newest_first(await world.cluster.list(PLAN_RUN, namespace))
 
 
 def ended(run: Json) -> bool:
@@ -25,3 +29,7 @@ def ended(run: Json) -> bool:
 def next_attempt(runs: Iterable[Json]) -> int:
     """The number of a plan's next run; old ones may have been discarded, so that there are fewer than were."""
     return 1 + max((run["spec"]["attempt"] for run in runs), default=0)
+
+
+def _newest_first(runs: Iterable[Json]) -> list[Json]:
+    return sorted(runs, key=lambda r: (r["metadata"]["creationTimestamp"], r["spec"]["attempt"]), reverse=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from rollout.act.release import hold_for_ops, hold_ops, release_ops
@@ -16,7 +16,7 @@ from rollout.observe.workload import full_size
 from rollout.plan.base import HELD, PLAN_LABEL, TARGET_LABEL, Json
 from rollout.plan.finding import Finding
 from rollout.plan.holdpolicy import MARKS
-from rollout.plan.kinds import CANARY_PLAN, DEPLOYMENT, METRIC_TEMPLATE, PLAN_RUN, Ref, ref_of
+from rollout.plan.kinds import DEPLOYMENT, METRIC_TEMPLATE, PLAN_RUN, Ref, kind_of, ref_of
 from rollout.plan.objects import CanaryPlan
 from rollout.plan.parse import from_object
 from rollout.plan.program import Conclude, Program, Release
@@ -168,13 +168,34 @@ async def create_run(world: World, plan: Json, target: Target, by: str, attempt:
     if not isinstance(parsed, CanaryPlan):
         raise InvalidInput(f"{plan['kind']} cannot be started", where=str(ref_of(plan)))
     meta = plan["metadata"]
-    version = target.revision.digest or f"g{meta.get('generation', 1)}"
-    while True:
-        name = f"{meta['name'][:_NAME_ROOM].rstrip('-.')}-{version[:5]}-{attempt}"
+
+    async def made(name: str, attempt: int) -> RunSpec:
         program = await compile_plan(world, parsed, name, target)
-        spec = RunSpec(meta["name"], meta["uid"], meta.get("generation", 1), attempt, program, target.revision, by)
+        generation = meta.get("generation", 1)
+        return RunSpec(meta["name"], meta["uid"], generation, attempt, program, target.revision, by)
+
+    version = target.revision.digest or f"g{meta.get('generation', 1)}"
+    return await store_run(world, plan, version[:5], attempt, made, {TARGET_LABEL: aim_of(plan).name})
+
+
+async def store_run(
+    world: World,
+    plan: Json,
+    version: str,
+    attempt: int,
+    made: Callable[[str, int], Awaitable[RunSpec]],
+    labels: Mapping[str, str],
+) -> Json:
+    """Store the run that `made` makes for a name and an attempt: the first attempt from this one on whose name is free.
+
+    A run of the plan that is under way by that name is returned instead.
+    """
+    meta = plan["metadata"]
+    while True:
+        name = f"{meta['name'][:_NAME_ROOM].rstrip('-.')}-{version}-{attempt}"
+        spec = await made(name, attempt)
         try:
-            return await world.cluster.create(_run_object(plan, name, spec))
+            return await world.cluster.create(_run_object(plan, name, spec, labels))
         except AlreadyExists:
             found = await world.cluster.get(Ref(PLAN_RUN, meta["namespace"], name))
             if found is None:
@@ -220,20 +241,20 @@ def without_proof(program: Program) -> Program:
     return replace(program, steps=tuple(steps))
 
 
-def _run_object(plan: Json, name: str, spec: RunSpec) -> Json:
-    meta = plan["metadata"]
+def _run_object(plan: Json, name: str, spec: RunSpec, labels: Mapping[str, str]) -> Json:
+    meta, kind = plan["metadata"], kind_of(plan)
     return {
         "apiVersion": PLAN_RUN.api_version,
         "kind": PLAN_RUN.name,
         "metadata": {
             "name": name,
             "namespace": meta["namespace"],
-            "labels": {PLAN_LABEL: meta["name"][:63], TARGET_LABEL: aim_of(plan).name},
+            "labels": {PLAN_LABEL: meta["name"][:63], **labels},
             "finalizers": [FINALIZER],
             "ownerReferences": [
                 {
-                    "apiVersion": CANARY_PLAN.api_version,
-                    "kind": CANARY_PLAN.name,
+                    "apiVersion": kind.api_version,
+                    "kind": kind.name,
                     "name": meta["name"],
                     "uid": meta["uid"],
                 }

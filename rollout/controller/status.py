@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
+from rollout.controller.headway import headway
 from rollout.decide.reason import Reason
 from rollout.plan.base import Json
 from rollout.plan.run import Phase, RunSpec, State, dump_state
@@ -88,7 +89,7 @@ def run_status(run: Json, spec: RunSpec, state: State, now: float) -> Json:
         "observedGeneration": generation,
         "phase": str(state.phase),
         "step": step_text(spec, state),
-        "weight": state.weight,
+        **({"weight": state.weight} if spec.program.adoption is None else {}),
         "reason": state.reason,
         "message": state.message[:MESSAGE],
         "conditions": conditions(state, generation, before, now, ready=state.phase in _READY),
@@ -112,7 +113,7 @@ def plan_status(plan: Json, run: str, spec: RunSpec, state: State, now: float) -
         "observedGeneration": generation,
         "phase": str(state.phase),
         "step": step_text(spec, state),
-        "weight": state.weight,
+        **({"weight": state.weight} if spec.program.adoption is None else headway(spec.program, state)),
         "run": run,
         "reason": state.reason,
         "message": state.message[:MESSAGE],

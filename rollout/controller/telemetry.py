@@ -1,6 +1,6 @@
 """The controller's own metrics, `meshrollout_*`: gauges are read from the stores when somebody scrapes.
 
-Labels are bounded: namespace and plan, never a run.  A plan that is deleted has no series any more.
+Labels are bounded: kind, namespace and plan, never a run.  A plan that is deleted has no series any more.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from prometheus_client.registry import Collector
 
 from rollout.controller.stores import Stores
 from rollout.controller.view import RunView
-from rollout.plan.kinds import CANARY_PLAN
+from rollout.plan.kinds import CANARY_PLAN, PLANS
 from rollout.plan.run import State, news
 
 DURATIONS: Final = (60, 300, 600, 1800, 3600, 7200, 14_400, 28_800, 86_400)
@@ -32,16 +32,17 @@ class _State(Collector):
     def collect(self) -> Iterable[Metric]:
         """The phase and weight of each plan, what is kept and which watches are blind."""
         phase = GaugeMetricFamily(
-            "meshrollout_phase", "1 for the phase a plan is in", labels=["namespace", "plan", "phase"]
+            "meshrollout_phase", "1 for the phase a plan is in", labels=["kind", "namespace", "plan", "phase"]
         )
         weight = GaugeMetricFamily(
             "meshrollout_weight_ratio", "Share of requests asked for each side", labels=["namespace", "plan", "backend"]
         )
-        store = self._stores.of(CANARY_PLAN, "")
-        for plan in store.list() if store else ():
+        for plan in (plan for kind in PLANS if (store := self._stores.of(kind, "")) for plan in store.list()):
             names = [plan["metadata"]["namespace"], plan["metadata"]["name"]]
             status = plan.get("status") or {}
-            phase.add_metric([*names, status.get("phase", "Unknown")], 1)
+            phase.add_metric([plan["kind"], *names, status.get("phase", "Unknown")], 1)
+            if plan["kind"] != CANARY_PLAN.name:
+                continue
             share = float(status.get("weight") or 0) / 100
             weight.add_metric([*names, "candidate"], share)
             weight.add_metric([*names, "stable"], 1 - share)
@@ -84,7 +85,7 @@ class Telemetry:
         self._values = Gauge(
             "meshrollout_gate_value",
             "What a gate of a run under way was last judged by; shares are 0 to 1",
-            ["namespace", "plan", "gate"],
+            ["kind", "namespace", "plan", "gate"],
             registry=self.registry,
         )
 
@@ -114,7 +115,9 @@ class Telemetry:
             if gate.looks and (known_gate is None or gate.looks != known_gate.looks):
                 self._verdicts.labels(gate.looks[-1].verdict).inc()
                 if gate.looks[-1].value is not None:
-                    self._values.labels(view.namespace, view.spec.plan, name).set(gate.looks[-1].value)
+                    self._values.labels(view.spec.plan_kind, view.namespace, view.spec.plan, name).set(
+                        gate.looks[-1].value
+                    )
         if view.state.phase.ended and not before.phase.ended:
             self._ended(view)
 
@@ -125,4 +128,4 @@ class Telemetry:
             self._duration.labels(strategy, str(state.phase)).observe(state.ended - state.started)
         for gate in state.gates:
             with suppress(KeyError):  # it was never judged
-                self._values.remove(view.namespace, view.spec.plan, gate)
+                self._values.remove(view.spec.plan_kind, view.namespace, view.spec.plan, gate)

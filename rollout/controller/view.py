@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from rollout.decide.seen import Seen
 from rollout.errors import RolloutError
 from rollout.plan.base import Json
+from rollout.plan.kinds import PLANS, Ref, plan_of
 from rollout.plan.run import RunSpec, State
 
 
@@ -26,6 +27,12 @@ class RunView:
     def plan(self) -> str:
         """Its plan's name."""
         return self.spec.plan
+
+    @property
+    def owner(self) -> Ref:
+        """Its plan."""
+        kind = next(kind for kind in PLANS if kind.name == self.spec.plan_kind)
+        return Ref(kind, self.namespace, self.spec.plan)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +61,11 @@ class UnreadRun:
     def plan(self) -> str:
         """Its plan's name."""
         return str(self.run["spec"]["plan"])
+
+    @property
+    def owner(self) -> Ref:
+        """Its plan."""
+        return plan_of(self.run)
 
     @property
     def status(self) -> Json:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from rollout.plan.program import MeshInstruction
+from rollout.plan.run import Entry
+
 
 @dataclass(frozen=True, slots=True)
 class Steer:
@@ -59,4 +62,19 @@ class Rearm:
     """Pause the Deployment again, where it rests paused."""
 
 
-Action = Steer | Size | ReleaseHold | Unroute | Retire | Sweep | TakeBack | HoldAgain | EndHold | Rearm
+@dataclass(frozen=True, slots=True)
+class Adopt:
+    """Do what an instruction of an adoption asks for."""
+
+    instruction: MeshInstruction
+    step: int
+
+
+@dataclass(frozen=True, slots=True)
+class Undo:
+    """Undo one line of an adoption's journal."""
+
+    entry: Entry
+
+
+Action = Adopt | Undo | Steer | Size | ReleaseHold | Unroute | Retire | Sweep | TakeBack | HoldAgain | EndHold | Rearm

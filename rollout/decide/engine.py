@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import assert_never
 
+from rollout.decide.adopt import adopt, go_back, withdraw
 from rollout.decide.broken import forward
 from rollout.decide.event import Event
 from rollout.decide.failing import failed
@@ -27,7 +28,21 @@ from rollout.decide.seen import Seen
 from rollout.decide.turn import NEVER, Decision, block, go_home, happen, note, spent, unblock, wait
 from rollout.decide.unwind import unwind
 from rollout.decide.watch import watch
-from rollout.plan.program import Approve, Conclude, Instruction, Prepare, Release, Route, Step
+from rollout.plan.program import (
+    Apply,
+    Approve,
+    Conclude,
+    Enrol,
+    Instruction,
+    Label,
+    Prepare,
+    Release,
+    Route,
+    SetMode,
+    Shadow,
+    Step,
+    Withdraw,
+)
 from rollout.plan.run import GateState, Phase, RunSpec, State
 
 
@@ -44,6 +59,8 @@ def decide(run: RunSpec, state: State, seen: Seen, now: float) -> Decision:
         case Phase.PENDING:
             return _begin(run, state, seen, now)
         case Phase.ROLLING_BACK:
+            if state.back:
+                return go_back(run, state, seen, now)
             lost = state.committed or state.reason in LOST
             return unwind(run, state, seen, now, routes_first=lost)
         case Phase.PROMOTING | Phase.HELD if state.committed:
@@ -126,11 +143,15 @@ def _perform(
             return route(run, state, instruction.weight, seen, now)
         case Approve():
             return approve(run, state, step, instruction, seen, now)
+        case Enrol() | Label() | SetMode() | Shadow() | Apply():
+            return adopt(run, state, step, step.instructions.index(instruction), instruction, seen, now)
+        case Withdraw():
+            return withdraw(run, state, instruction, seen, now)
         case Release():
             return release(run, state, instruction.mode, seen, now)
         case Conclude():
-            if instruction.keep_route:
-                kept = tuple(e for e in state.journal if e.kind not in ("route", "weight"))
+            if instruction.keep_route or run.program.adoption is not None:  # what was reached stays
+                kept = tuple(e for e in state.journal if e.kind not in ("route", "weight", "mesh"))
                 state = replace(state, journal=kept)
             return unwind(run, unblock(state, now), seen, now, routes_first=True)
         case _:
@@ -140,4 +161,9 @@ def _perform(
 def _passed(run: RunSpec, state: State, step: Step, now: float) -> Decision:
     text = f"step {state.step + 1} of {len(run.program.steps)} passed: {step.name}"
     state = happen(state, Event.STEP_DONE, now, Reason.STEP_PASSED, text)
-    return Decision(enter(state, state.step + 1, now))
+    return Decision(enter(_afresh(run, state), state.step + 1, now))
+
+
+def _afresh(run: RunSpec, state: State) -> State:
+    """The steps of an adoption are about one workload each: what gates saw of the last one is no evidence."""
+    return state if run.program.adoption is None else replace(state, heals=(), gates={})

@@ -12,8 +12,11 @@ from rollout.plan.run import Phase, State
 
 
 def failed(state: State, step: Step, now: float, reason: Reason, text: str) -> Decision:
-    """Roll back, or stop in place and wait for a person, as the step says."""
+    """Roll back, go back to an earlier step, or stop in place and wait for a person, as the step says."""
     if step.on_failure == "hold":
         held = happen(state, Event.STOPPED, now, reason, text, warning=True)
         return Decision(replace(held, failed=held.notes[-1]), wake=NEVER)
-    return go_home(state, Event.FAILED, now, Phase.ROLLED_BACK, reason, text)
+    turn = go_home(state, Event.FAILED, now, Phase.ROLLED_BACK, reason, text)
+    if step.on_failure != "return":
+        return turn
+    return replace(turn, state=replace(turn.state, outcome=None, back=step.back_to or step.name))

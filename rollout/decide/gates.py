@@ -14,7 +14,7 @@ from rollout.decide import sequential
 from rollout.decide.figures import points
 from rollout.decide.reason import Reason
 from rollout.decide.seen import Sample
-from rollout.plan.program import CountGate, Gate, Limits, QueryGate, Step
+from rollout.plan.program import CountGate, Gate, Limits, QueryGate, ReadyGate, Step
 from rollout.plan.run import GateState, Look, State
 from rollout.plan.sequential import CompareGate, Judging, SloGate, TrafficGate
 
@@ -51,7 +51,7 @@ def look(gate: Gate, before: GateState, sample: Sample, now: float, *, judged: b
     match gate:
         case CountGate():
             return _count(gate, after, sample, now, judged=judged)
-        case QueryGate():
+        case QueryGate() | ReadyGate():
             return _remember(gate, after, _compare(gate, sample.value, now)) if judged else after
         case _:
             assert_never(gate)
@@ -178,6 +178,8 @@ def _lacks(gate: Gate, last: Look) -> tuple[Reason, str]:
             return Reason.GATE_FAILED, f"{gate.name} is {last.text}; one more failed look may end the run"
         case "unknown":
             return Reason.METRICS_UNAVAILABLE, f"{gate.name}: {last.text}"
+        case "no-data" if isinstance(gate, ReadyGate):
+            return Reason.BLOCKERS, last.text
         case "inconclusive" if isinstance(gate, Judging):
             return Reason.INCONCLUSIVE, f"{gate.name}: {last.text}"
         case "no-data" | "inconclusive" | "pass":
@@ -193,7 +195,7 @@ def show(gate: Gate, value: float) -> str:
             return f"{'+' if value >= 0 else '-'}{points(abs(value))}"
         case CountGate() | SloGate() | TrafficGate():
             return f"{100 * value:.2f} %"
-        case QueryGate():
+        case QueryGate() | ReadyGate():
             return f"{value:.4g}{' ' if gate.unit else ''}{gate.unit}"
         case _:
             assert_never(gate)

@@ -33,7 +33,7 @@ def prepare(run: RunSpec, state: State, step: Step, percent: float, seen: Seen, 
     wanted = size(run.program.settings, seen.workload, percent)
     candidate = seen.candidate
     if candidate is not None and not candidate.ours:
-        text = f"Deployment/{run.program.backends.candidate.workload} exists and is not this run's; rename or delete it"
+        text = f"Deployment/{run.program.split.candidate.workload} exists and is not this run's; rename or delete it"
         return block(state, now, Reason.CANDIDATE_IN_THE_WAY, text)
     if candidate is None or candidate.replicas < wanted:
         return Decision(replace(state, sized=spent(state, now)), (Size(wanted),), MOMENT)
@@ -112,7 +112,7 @@ def route(run: RunSpec, state: State, weight: float, seen: Seen, now: float) -> 
 def in_place(run: RunSpec, state: State, seen: Seen, now: float) -> Decision | None:
     """See to it that the routes say what was asked; a foreign change is met by the plan's drift policy."""
     view = seen.route
-    if unpinned(run, state, seen):
+    if run.program.backends is None or unpinned(run, state, seen):
         return None
     if view.where == "steered" and abs(view.weight - _routable(state.weight)) <= LEAST / 2 + _NOISE:
         if state.routed != state.weight:
@@ -203,7 +203,9 @@ def approve(run: RunSpec, state: State, step: Step, wanted: Approve, seen: Seen,
     if left <= 0:
         text = f"nobody approved within {wanted.within:.0f} s"
         if wanted.otherwise == "rollback":
-            return failed(state, replace(step, on_failure="rollback"), now, Reason.APPROVAL_EXPIRED, text)
+            # a canary goes home; an adoption says itself whether what was reached is kept
+            expired = step if run.program.adoption is not None else replace(step, on_failure="rollback")
+            return failed(state, expired, now, Reason.APPROVAL_EXPIRED, text)
         text += "; the plan says promote"
         approved = replace(state, approved=True)
         return Decision(happen(approved, Event.APPROVED, now, Reason.APPROVAL_EXPIRED, text))
@@ -218,5 +220,5 @@ def approve(run: RunSpec, state: State, step: Step, wanted: Approve, seen: Seen,
 
 def ask(run: RunSpec, state: State, now: float) -> State:
     """The state that waits for a person."""
-    text = f"waits for approval: rollout promote {run.plan} -n {run.program.backends.namespace}"
+    text = f"waits for approval: rollout promote {run.plan} -n {run.program.namespace}"
     return happen(state, Event.APPROVAL_NEEDED, now, Reason.APPROVAL_NEEDED, text)

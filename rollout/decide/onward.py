@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from rollout.decide.answer import has, refuse, told, too_late
@@ -64,11 +65,14 @@ def skip(run: RunSpec, state: State, order: Order, now: float) -> Decision:
         why = "the run has not begun, and its checks cannot be left out"
     if why or not allows(state.phase, Event.SKIPPED):
         return refuse(state, order, why or _waits(run, state), now)
+    step = run.program.steps[state.step]
+    text = told(f"what is left of step {state.step + 1} ({step.name}) was skipped", order)
+    if state.phase is Phase.HELD and step.on_failure == "return":  # it was undone, and is left out
+        state = happen(replace(state, failed=None), Event.SKIPPED, now, Reason.SKIPPED, text)
+        return Decision(enter(state, state.step + 1, now))
     state = replace(state, approved=True)
     if state.phase is Phase.HELD:
         state = replace(state, since=now, waited=0.0, failed=None)
-    step = run.program.steps[state.step]
-    text = told(f"what is left of step {state.step + 1} ({step.name}) was skipped", order)
     return Decision(happen(state, Event.SKIPPED, now, Reason.SKIPPED, text))
 
 
@@ -84,14 +88,18 @@ def retry(run: RunSpec, state: State, order: Order, now: float) -> Decision:
 
 def _again(state: State, now: float) -> State:
     """A new attempt of the step. Counters go on where they were: they must not be counted twice."""
-    gates = {name: GateState(cursor=gate.cursor, query=gate.query, anew=True) for name, gate in state.gates.items()}
     fresh = replace(state, since=now, waited=0.0, held_since=None, hold_waited=0.0, approved=False, failed=None)
-    return replace(fresh, gates=gates)
+    return replace(fresh, gates=anew(state.gates))
+
+
+def anew(gates: Mapping[str, GateState]) -> dict[str, GateState]:
+    """Gates without their looks, which belonged to another attempt; counters go on where they were."""
+    return {name: GateState(cursor=gate.cursor, query=gate.query, anew=True) for name, gate in gates.items()}
 
 
 def _waits(run: RunSpec, state: State) -> str:
     """Why the phase does not take an order to go on."""
-    at = f"{run.plan} -n {run.program.backends.namespace}"
+    at = f"{run.plan} -n {run.program.namespace}"
     match state.phase:
         case Phase.PAUSED:
             return f"the run is paused: rollout resume {at} comes first"

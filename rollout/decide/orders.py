@@ -107,7 +107,7 @@ def _undo(run: RunSpec, state: State, order: Order, seen: Seen, now: float) -> D
         return refuse(state, order, why, now)
     text = told("undone", order)
     if run.program.workload:
-        handoff = f"rollout handoff {run.plan} -n {run.program.backends.namespace}"
+        handoff = f"rollout handoff {run.plan} -n {run.program.namespace}"
         text += f"; Deployment/{run.program.workload} asks for the stable version again; a Git that asks for the new"
         text += f" one brings it back: {handoff} says what to commit"
     state = replace(state, undo=bool(run.program.workload))
@@ -118,7 +118,8 @@ def _no_way_back(run: RunSpec, state: State) -> str:
     late = too_late(run, state)
     if late and not (state.committed and reversible(run, state)):
         return f"{late}; when it has ended: rollout undo {run.plan}"
-    return "" if allows(state.phase, Event.ABORTED) else f"the run is {state.phase}"
+    home = state.phase is Phase.ROLLING_BACK and not state.back
+    return "" if allows(state.phase, Event.ABORTED) and not home else f"the run is {state.phase}"
 
 
 def _other_revision(run: RunSpec, order: Order, seen: Seen) -> str:

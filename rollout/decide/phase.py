@@ -9,6 +9,7 @@ event `Home`; the table names the phase `RollingBack` or `Promoting` as its only
 
 A run that waits for what is missing (`Holding`), for a person (`AwaitingApproval`, `Paused`) or because it failed and
 must not go back by itself (`Held`) can still be aborted, superseded and lose its pin: those rows repeat on purpose.
+A run that goes back to a step of its plan stops there (`Stopped`), and can be sent all the way home meanwhile.
 A run that goes home turns round (`Approved`) only when promotion in full is ordered while stable has no ready pod.
 
 `rollout version --diagram` prints the diagram that `diagram` makes from this table; the README holds a copy, and a
@@ -86,7 +87,9 @@ TRANSITIONS: Final[Mapping[Phase, Mapping[Event, Phase]]] = {
     },
     Phase.ROLLING_BACK: {
         Event.PIN_LOST: Phase.ROLLING_BACK,
+        Event.ABORTED: Phase.ROLLING_BACK,
         Event.APPROVED: Phase.PROGRESSING,
+        Event.STOPPED: Phase.HELD,
         Event.HOME: Phase.ROLLED_BACK,
     },
     Phase.SUCCEEDED: {},

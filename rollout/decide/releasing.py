@@ -44,7 +44,7 @@ def let_go_in_time(run: RunSpec, state: State, work: Workload, now: float) -> De
 
 def why(run: RunSpec, work: Workload) -> str:
     """What keeps the Deployment paused, and what to do about it."""
-    name, namespace = run.program.workload, run.program.backends.namespace
+    name, namespace = run.program.workload, run.program.split.namespace
     if work.marked:
         return (
             f"Deployment/{name} stays held although it was released: who drives the run lacks the verb `release` on "

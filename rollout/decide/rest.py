@@ -91,7 +91,7 @@ def rest_of_routes(backends: Backends, generation: int, last: Last | None, *, ag
     what = f"the traffic of {backends.service}"
     if last is None or again:
         return Rest("start", Reason.STARTED, f"{what} is to be shifted")
-    before = last.spec.program.backends
+    before = last.spec.program.split
     same = (before.service, before.stable, before.candidate) == (backends.service, backends.stable, backends.candidate)
     if same and (last.state.phase is Phase.SUCCEEDED or last.spec.plan_generation >= generation):
         return Rest("stay", Reason(last.state.reason), last.state.message)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from rollout.plan.finding import Finding
-from rollout.plan.run import Verb
+from rollout.plan.run import LineKey, Verb
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +97,22 @@ class CandidateView:
 
 
 @dataclass(frozen=True, slots=True)
+class Progress:
+    """How far the world is from what an instruction of an adoption, or the undoing of a journal line, wants."""
+
+    done: bool
+    text: str = ""
+    """What is still missing, for people: `1 of 3 pods have a ready proxy`."""
+    write: bool = False
+    """Something is to be written; otherwise what was written takes its time."""
+    trouble: Trouble | None = None
+    """Why it will not come by waiting. `broken`: what was done is bad, go back.  `blocked`: somebody else has to act;
+    the message says who and what."""
+    contested: bool = False
+    """What was written has been there, and somebody has put back what was before."""
+
+
+@dataclass(frozen=True, slots=True)
 class Order:
     """A decision of a person that is bound to this run and not yet consumed."""
 
@@ -160,3 +176,7 @@ class Seen:
     orders: tuple[Order, ...] = ()
     findings: tuple[Finding, ...] = ()
     """Errors of the preflight; looked for only before the first step."""
+    progress: Mapping[int, Progress] = field(default_factory=dict)
+    """Of the present step's instructions that a mesh driver makes come true, by their index."""
+    undone: Mapping[LineKey, Progress] = field(default_factory=dict)
+    """Of the journal's lines of an adoption, where they are to be undone: whether the world is as before them."""

@@ -45,7 +45,7 @@ def happen(state: State, event: Event, now: float, reason: Reason, message: str,
 
 def go_home(state: State, event: Event, now: float, outcome: Phase, reason: Reason, message: str) -> Decision:
     """Begin to undo, for the given end."""
-    state = happen(replace(state, outcome=outcome), event, now, reason, message, warning=True)
+    state = happen(replace(state, outcome=outcome, back=""), event, now, reason, message, warning=True)
     return Decision(replace(state, failed=state.notes[-1], since=now, settled=None, drained=None))
 
 

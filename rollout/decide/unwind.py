@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import assert_never
 
 from rollout.decide.action import EndHold, HoldAgain, Rearm, Retire, Steer, Sweep, TakeBack, Unroute
+from rollout.decide.adopt import undo_line
 from rollout.decide.event import Event
 from rollout.decide.reason import Reason
 from rollout.decide.releasing import let_go_in_time
@@ -45,6 +46,8 @@ def unwind(run: RunSpec, state: State, seen: Seen, now: float, *, routes_first: 
             if until(state.settled or 0.0, now) > 0:
                 return wait(state, "routes are settling", until(state.settled or 0.0, now))
             return Decision(state, (Sweep(),), MOMENT)
+        case "mesh":
+            return undo_line(state, entry, seen, now)
         case "release":
             return _take_back(run, state, seen, now) or _struck(run, state, ("release",), now)
         case _:
@@ -117,8 +120,9 @@ def _finish(run: RunSpec, state: State, seen: Seen, now: float) -> Decision:
     if seen.route.leftovers:
         return Decision(state, (Sweep(),), MOMENT)
     promoted = state.phase is not Phase.ROLLING_BACK
-    reason = Reason.PROMOTED if promoted else Reason(state.reason) if state.reason else Reason.ROLLED_BACK
-    message = "promoted; nothing of the run is left" if promoted else _ended(state)
+    done = Reason.ADOPTED if run.program.adoption else Reason.PROMOTED
+    reason = done if promoted else Reason(state.reason) if state.reason else Reason.ROLLED_BACK
+    message = _reached(run) if promoted else _ended(run, state)
     state = happen(state, Event.HOME, now, reason, message)
     return Decision(replace(state, ended=now, outcome=state.phase), wake=float("inf"))
 
@@ -127,13 +131,21 @@ def _end_hold(run: RunSpec, state: State, work: Workload, now: float) -> Decisio
     """Nobody will release it any more: the hold ends, and what is paused stays so."""
     if work.paused and not any(n.reason == Reason.HOLD_ENDED for n in state.notes):
         text = f"Deployment/{run.program.workload} stays paused at the version that was tried; when it may roll:"
-        text += f" kubectl rollout resume deployment/{run.program.workload} -n {run.program.backends.namespace}"
+        text += f" kubectl rollout resume deployment/{run.program.workload} -n {run.program.namespace}"
         state = note(state, now, Reason.HOLD_ENDED, text)
     return Decision(state, (EndHold(),), MOMENT)
 
 
-def _ended(state: State) -> str:
+def _reached(run: RunSpec) -> str:
+    if run.program.adoption is not None:
+        return f"namespace {run.program.namespace} is in the mesh as its plan says"
+    return "promoted; nothing of the run is left"
+
+
+def _ended(run: RunSpec, state: State) -> str:
     why = state.failed.message if state.failed else "the run went home"
+    if run.program.adoption is not None:
+        return f"every object is as it was before the run: {why}"
     return f"traffic is on stable, nothing of the run is left: {why}"
 
 

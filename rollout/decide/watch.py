@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Final
 
 from rollout.decide.failing import failed
 from rollout.decide.gates import GateFailure, due, failure, look, waiting
@@ -11,6 +12,9 @@ from rollout.decide.seen import Seen
 from rollout.decide.turn import Decision, block, hold_spent, unblock, until, wait
 from rollout.plan.program import Limits, Step
 from rollout.plan.run import GateState, State
+
+_AT_ONCE: Final = (Reason.METRICS_UNAVAILABLE, Reason.TRAFFIC_ASKEW, Reason.BLOCKERS)
+"""What is said although the time of the hold is not over."""
 
 
 def watch(state: State, step: Step, seen: Seen, now: float) -> Decision | State:
@@ -74,8 +78,8 @@ def next_wake(state: State, step: Step, left: float, now: float) -> float:
 
 
 def _explain(state: State, missing: tuple[Reason, str] | None, left: float, wake: float, now: float) -> Decision:
-    """Say what the step waits for. An outage and lost routes are said at once, thin traffic when the time is over."""
-    if missing is None or (missing[0] not in (Reason.METRICS_UNAVAILABLE, Reason.TRAFFIC_ASKEW) and left > 0):
+    """Say what the step waits for. Outages, lost routes and blockers of STRICT are said at once, the rest later."""
+    if missing is None or (missing[0] not in _AT_ONCE and left > 0):
         return wait(unblock(state, now), "watching", wake)
     reason, text = missing
     if reason is Reason.GATE_FAILED:

@@ -91,7 +91,7 @@ class Leaving:
             if controller is None or not controller.serves(view.namespace):
                 return False
             with suppress(Retry):
-                found = await self._engine.latest(view.namespace, view.name)
+                found = await self._engine.run(view.namespace, view.name)
                 if found is None or found.uid != view.uid:
                     return True
                 show(found)
@@ -153,4 +153,5 @@ def _free_ops(deployment: Json, token: str) -> list[Json]:
 def _where(view: RunView) -> str:
     state = view.state
     text = state.holding.message if state.holding else state.message
-    return f"{state.phase}, {state.weight:g} %" + (f": {text}" if text else "")
+    where = f"{state.weight:g} %" if view.spec.program.adoption is None else view.spec.program.steps[state.step].name
+    return f"{state.phase}, {where}" + (f": {text}" if text else "")

@@ -1,10 +1,11 @@
 """Rights: the controller's, one role for each feature, and the roles that people are given.
 
-All rules come from the table in `checks.permissions`, which is also what people are checked against.
+All rules come from the table in `checks.needs`, which is also what people are checked against.
 
 The controller gets a ClusterRole for each feature, or with `namespaces` a Role in each of them.  What then stays
-cluster-wide is unavoidable: to see the bindings of admission policies, the hold policy's among them, for that kind
-has no namespace.  It sees no VirtualService of other namespaces then, as `rollout check` says with RO205.
+cluster-wide is unavoidable: to see the bindings of admission policies, the hold policy's among them, and for an
+adoption the injecting webhooks, the nodes and the labels of namespaces, for those kinds have no namespace.  It sees no
+VirtualService of other namespaces then, as `rollout check` says with RO205, and nothing in the mesh's own namespace.
 
 No right on Secrets.  A metrics provider that names one is granted that one, by its name, in its namespace: `secrets`,
 or by hand `kubectl create role ... --verb=get --resource=secrets --resource-name=NAME` with a binding to the account.
@@ -20,17 +21,22 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from rollout.checks.permissions import (
-    ENGINE,
+from rollout.checks.needs import (
     HOLD_MODE,
     ISTIO,
+    MESH,
+    MESH_AROUND,
+    MESH_DRY_RUN,
+    MESH_PREFLIGHT,
+    MESH_TRAFFIC,
     PREFLIGHT,
-    RECORD,
     RELEASE,
     TELL,
     UNATTENDED,
     WORKLOAD,
     Need,
+    driving,
+    engine,
     watched,
 )
 from rollout.controller import leader
@@ -38,7 +44,6 @@ from rollout.install.options import CONTROLLER, Options, document
 from rollout.plan.base import Json
 from rollout.plan.decisionpolicy import ADMIN, ADMIN_ROLE, APPROVE, APPROVE_ROLE
 from rollout.plan.kinds import (
-    CANARY_PLAN,
     CLUSTER_ROLE,
     CLUSTER_ROLE_BINDING,
     EVENT,
@@ -46,6 +51,7 @@ from rollout.plan.kinds import (
     METRIC_TEMPLATE,
     PLAN_DECISION,
     PLAN_RUN,
+    PLANS,
     ROLE,
     ROLE_BINDING,
     SECRET,
@@ -71,16 +77,22 @@ FEATURES: Final = (
     Feature(
         "core",
         "Read plans and orders, keep the record of runs, tell what happens.",
-        (*watched((*ENGINE, *UNATTENDED)), *TELL),
+        (*watched((*engine(*PLANS), *UNATTENDED)), *TELL),
     ),
     Feature("workload", "Hold and release Deployments, run candidates.", watched(WORKLOAD)),
     Feature("istio", "Split traffic with Istio's VirtualServices and DestinationRules.", watched(ISTIO)),
     Feature("preflight", "Look at what a run could trip over before it starts.", PREFLIGHT),
+    Feature(
+        "mesh-adoption",
+        "Bring namespaces into a mesh: pod templates, labels, mTLS modes, policies.",
+        (*MESH, *MESH_TRAFFIC, *MESH_PREFLIGHT),
+    ),
 )
 HOLDING: Final = Feature("release", "Release what the hold policy holds.", RELEASE)
 EVERYWHERE: Final = Feature(
     "hold-mode", "See whether the hold policy is installed; it has no namespace.", watched(HOLD_MODE)
 )
+AROUND: Final = Feature("mesh-around", "See who injects proxies, for which namespaces and nodes.", MESH_AROUND)
 
 
 def rbac(options: Options) -> list[Json]:
@@ -93,14 +105,14 @@ def rbac(options: Options) -> list[Json]:
 
 def features(options: Options) -> tuple[Feature, ...]:
     """What this controller can do."""
-    return (*FEATURES, *((HOLDING,) if options.hold == "policy" else ()), EVERYWHERE)
+    return (*FEATURES, *((HOLDING,) if options.hold == "policy" else ()), EVERYWHERE, AROUND)
 
 
 def _controller(options: Options) -> Iterator[Json]:
     account = _account(options.namespace)
     for feature in features(options):
         name, rules = f"{CONTROLLER}-{feature.name}", _rules(feature.needs)
-        if not options.namespaces or feature is EVERYWHERE:
+        if not options.namespaces or feature in (EVERYWHERE, AROUND):
             yield from _everywhere(name, feature.text, rules, options.namespace)
             continue
         for namespace in options.namespaces:
@@ -131,23 +143,28 @@ def _secrets(options: Options) -> Iterator[Json]:
 
 def people() -> list[Json]:
     """The ClusterRoles for people; bind them where they shall hold."""
-    seen = tuple(Need("see", kind, _READ) for kind in (CANARY_PLAN, PLAN_RUN, PLAN_DECISION, METRIC_TEMPLATE))
+    seen = tuple(Need("see", kind, _READ) for kind in (*PLANS, PLAN_RUN, PLAN_DECISION, METRIC_TEMPLATE))
     view = (*seen, Need("see who drives a run", LEASE, ("get",)), Need("see what happened", EVENT, _READ))
     write = ("create", "update", "patch", "delete", "deletecollection")
-    edit = tuple(Need("plan", kind, write) for kind in (CANARY_PLAN, METRIC_TEMPLATE))
+    edit = tuple(Need("plan", kind, write) for kind in (*PLANS, METRIC_TEMPLATE))
     give = Need("give orders", PLAN_DECISION, ("create",))
-    approve = (*view, give, Need("decide", CANARY_PLAN, APPROVE))
-    admin = (*view, give, Need("decide", CANARY_PLAN, (*APPROVE, *ADMIN, *RELEASE[0].verbs)))
+    approve = (*view, give, *(Need("decide", kind, APPROVE) for kind in PLANS))
+    admin = (*view, give, *(Need("decide", kind, (*APPROVE, *ADMIN)) for kind in PLANS), *RELEASE)
     drive = (
         *view,
-        *RECORD,
+        *driving(*PLANS),
         *WORKLOAD,
         *RELEASE,
         *ISTIO,
         *PREFLIGHT,
         *HOLD_MODE,
+        *MESH,
+        *MESH_TRAFFIC,
+        *MESH_PREFLIGHT,
+        *MESH_DRY_RUN,
+        *MESH_AROUND,
         *TELL,
-        Need("go home", CANARY_PLAN, ("abort",)),
+        *(Need("go home", kind, ("abort",)) for kind in PLANS),
     )
     return [
         _person("rollout-view", "See plans, runs and decisions. Part of view.", view, into="view"),

@@ -13,7 +13,7 @@ def crowd(program: Program, deployment: Json | None, stable: Json | None, pods: 
     """What is known before there is a candidate; `pods` are those behind the Service."""
     if deployment is None or stable is None:
         return Crowd()
-    marks = {RUN_LABEL: program.backends.run, ROLE_LABEL: "canary"}
+    marks = {RUN_LABEL: program.split.run, ROLE_LABEL: "canary"}
     return Crowd(
         stable=labels_of(stable["spec"]["template"]),
         candidate={**labels_of(deployment["spec"]["template"]), **marks},

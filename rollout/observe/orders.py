@@ -11,20 +11,24 @@ import orjson
 
 from rollout.decide.seen import Order
 from rollout.plan.base import Json
+from rollout.plan.kinds import CANARY_PLAN
 from rollout.plan.run import Verb
 
 _VERBS: Final = frozenset(get_args(Verb))
 
 
-def parse(decisions: Iterable[Json], plan: str, run: str, run_uid: str) -> tuple[Order, ...]:
+def parse(
+    decisions: Iterable[Json], plan: str, run: str, run_uid: str, kind: str = CANARY_PLAN.name
+) -> tuple[Order, ...]:
     """The orders for the run with this name and UID, oldest first.
 
-    One that names another plan is left out: the right to give it was checked on that plan.  A verb of a newer version
-    is left to the newer engine that is on its way.
+    One that names another plan is left out: the right to give it was checked on that plan.  One that names the plan
+    with another kind is flawed for the same reason; who forgot the kind shall hear of it.  A verb of a newer version is
+    left to the newer engine that is on its way.
     """
     bound = {"plan": plan, "run": run, "runUid": run_uid}
     mine = [d for d in decisions if all(d["spec"].get(key) == value for key, value in bound.items())]
-    return tuple(_order(d) for d in sorted(mine, key=_age) if d["spec"]["verb"] in _VERBS)
+    return tuple(_order(d, kind) for d in sorted(mine, key=_age) if d["spec"]["verb"] in _VERBS)
 
 
 def _age(decision: Json) -> tuple[float, int]:
@@ -33,9 +37,11 @@ def _age(decision: Json) -> tuple[float, int]:
     return _created(decision) or 0.0, int(version) if version.isdigit() else 0
 
 
-def _order(decision: Json) -> Order:
+def _order(decision: Json, kind: str) -> Order:
     spec = decision["spec"]
     expires, flaw = _expiry(spec.get("expires", ""))
+    if (meant := spec.get("kind", CANARY_PLAN.name)) != kind:
+        flaw = f"it is for a {meant}, and this run is of a {kind}: say so in its spec.kind"
     return Order(
         uid=decision["metadata"]["uid"],
         verb=spec["verb"],

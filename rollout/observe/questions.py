@@ -7,18 +7,21 @@ from typing import assert_never
 
 from rollout.decide.seen import Sample
 from rollout.decide.sequential import chooses
-from rollout.plan.program import CountGate, Gate, Program, QueryGate
+from rollout.plan.program import CountGate, Program, QueryGate
 from rollout.plan.run import GateState
 from rollout.plan.sequential import CompareGate, Metric, SloGate, TrafficGate
 from rollout.ports.metrics import Ask, CountAsk, Reading, ScalarAsk
 
+Asked = CountGate | QueryGate | CompareGate | SloGate | TrafficGate
+"""Gates whose questions are for the metrics alone."""
 
-def of(gate: Gate, program: Program, namespace: str, state: GateState) -> tuple[Ask, ...]:
+
+def of(gate: Asked, program: Program, namespace: str, state: GateState) -> tuple[Ask, ...]:
     """The questions behind a gate: about the candidate, and then about stable where it is compared with."""
-    candidate, stable = program.backends.candidate.workload, program.backends.stable.workload
+    if isinstance(gate, QueryGate):
+        return (ScalarAsk(gate.query, gate.provider or program.settings.provider, namespace),)
+    candidate, stable = program.split.candidate.workload, program.split.stable.workload
     match gate:
-        case QueryGate():
-            return (ScalarAsk(gate.query, gate.provider or program.settings.provider, namespace),)
         case CountGate():
             return (counters(program, namespace, candidate, gate.metric, gate.slower_than),)
         case TrafficGate():

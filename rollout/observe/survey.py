@@ -6,7 +6,7 @@ What may not be read is left out and said; it is never taken for empty.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -15,23 +15,10 @@ from rollout.observe.units import READS, units
 from rollout.plan.base import Json
 from rollout.plan.gate import Provider
 from rollout.plan.kinds import CRON_JOB, Kind, Ref
+from rollout.ports.clock import Schedules, Timetable
 from rollout.ports.mesh import ControlPlane, Mesh, MeshView, Traffic, Unit
 from rollout.ports.router import Read
 from rollout.ports.world import World
-
-
-@dataclass(frozen=True, slots=True)
-class Timetable:
-    """When a CronJob runs."""
-
-    next: float | None
-    """Seconds since the epoch; None when it will not run, or when its schedule does not say."""
-    longest: float
-    """Seconds between two runs, at most; 0 for one that is suspended."""
-
-
-Schedules = Callable[[str, str, float], Timetable | None]
-"""Reads a schedule: the text, the time zone (empty for the cluster's own), now. None for a text that it cannot read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +61,7 @@ async def survey(world: World, mesh: Mesh, scope: Scope, schedules: Schedules) -
     questions = mesh.questions(scope.namespace, scope.window, scope.provider)
     workloads, (objects, unseen), readings = await asyncio.gather(
         asyncio.gather(*(world.cluster.list(kind, scope.namespace) for kind in READS)),
-        _objects(world, mesh.reads(scope.namespace, scope.home), scope.namespace),
+        read_objects(world, mesh.reads(scope.namespace, scope.home), scope.namespace),
         world.metrics.ask(questions),
     )
     found = units(dict(zip(READS, workloads, strict=True)))
@@ -91,7 +78,7 @@ async def survey(world: World, mesh: Mesh, scope: Scope, schedules: Schedules) -
     )
 
 
-async def _objects(
+async def read_objects(
     world: World, reads: Sequence[Read], fallback: str
 ) -> tuple[dict[Kind, list[Json]], tuple[str, ...]]:
     """What a mesh asks for, by kind, and what of it may not be read."""

@@ -1,16 +1,17 @@
 """The decision policy: CEL inside the API server that says who may order what, and who it was.
 
-`create` on plandecisions alone is not enough.  The caller needs the order's verb on the plan that it names, in the
-plan's namespace: `promote` to approve a step, `promote-full` for a promotion without what is left of the analysis,
-else the verb of the order itself (`abort`, `pause`, `resume`, `retry`, `skip`, `undo`).  A right to approve is given to
-many, a right to do without the evidence to few, so `promote` does not contain `promote-full`, nor the other way round.
+`create` on plandecisions alone is not enough.  The caller needs the order's verb on the plan that it names, of the kind
+that it names, in the plan's namespace: `promote` to approve a step, `promote-full` for a promotion without what is left
+of the analysis, else the verb of the order itself (`abort`, `pause`, `resume`, `retry`, `skip`, `undo`).  A right to
+approve is given to many, a right to do without the evidence to few, so `promote` does not contain `promote-full`, nor
+the other way round.
 
 `spec.by` is the caller's name and nobody else's.  In both modes a ValidatingAdmissionPolicy refuses another name, and
 none at all.  Mode `stamp` adds a MutatingAdmissionPolicy that writes the name whatever was sent, so nobody needs to
 know his own; mode `match` is for API servers without that kind (before 1.36).
 
 That a decision never changes is a rule of its CustomResourceDefinition.  That the plan is the one of the run is
-checked by the engine, which has both at hand: it ignores a decision that names another plan.
+checked by the engine, which has both at hand: it ignores a decision that names another plan, and refuses another kind.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import Final, Literal
 from rollout.plan.base import GROUP, VERSION, Json
 from rollout.plan.kinds import (
     CANARY_PLAN,
+    MESH_ADOPTION_PLAN,
     MUTATING_BINDING,
     MUTATING_POLICY,
     PLAN_DECISION,
@@ -68,23 +70,26 @@ def _stamp() -> list[Json]:
 
 def _check() -> list[Json]:
     allowed = (
-        f"authorizer.group('{GROUP}').resource('{CANARY_PLAN.plural}').namespace(request.namespace)"
+        f"authorizer.group('{GROUP}').resource(variables.plans).namespace(request.namespace)"
         ".name(object.spec.plan).check(variables.verb).allowed()"
     )
     lacking = (
         "request.userInfo.username + ' needs the verb ' + variables.verb + "
-        f"' on {CANARY_PLAN.plural}.{GROUP}/' + object.spec.plan + ' in ' + request.namespace + "
+        f"' on ' + variables.plans + '.{GROUP}/' + object.spec.plan + ' in ' + request.namespace + "
         "'; ask for the ClusterRole ' + variables.role + ' there'"
     )
     other = (
         "'spec.by must be ' + variables.caller + ', your name for this API server; it is ' + "
         "(variables.by == '' ? 'empty' : variables.by)"
     )
+    adoption, canary = MESH_ADOPTION_PLAN, CANARY_PLAN
+    plans = f"object.spec.?kind.orValue('') == '{adoption.name}' ? '{adoption.plural}' : '{canary.plural}'"
     admins = f"variables.verb in {list(ADMIN)}"
     spec: Json = {
         "matchConstraints": _created(),
         "failurePolicy": "Fail",
         "variables": [
+            {"name": "plans", "expression": plans},
             {"name": "full", "expression": "object.spec.verb == 'promote' && object.spec.?full.orValue(false)"},
             {"name": "verb", "expression": f"variables.full ? '{FULL}' : object.spec.verb"},
             {"name": "role", "expression": f"{admins} ? '{ADMIN_ROLE}' : '{APPROVE_ROLE}'"},

@@ -261,14 +261,13 @@ Gate = Annotated[
 ]
 """Every gate type, told apart by `type`; without one it is a threshold."""
 
-Gates = Annotated[
-    tuple[Gate, ...],
-    Field(
-        max_length=16,
-        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
-    ),
-]
+_NAMED: Final = Field(
+    max_length=16, json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
+)
+Gates = Annotated[tuple[Gate, ...], _NAMED]
 """The gates of one step, told apart by their names."""
+Thresholds = Annotated[tuple[Threshold, ...], _NAMED]
+"""The same, where there is no candidate to compare with anything."""
 
 
 class TemplateSpec(Model):

@@ -116,12 +116,17 @@ SERVICE_ENTRY: Final = Kind("networking.istio.io", "v1", "ServiceEntry", "servic
 PEER_AUTHENTICATION: Final = Kind("security.istio.io", "v1", "PeerAuthentication", "peerauthentications")
 AUTHORIZATION_POLICY: Final = Kind("security.istio.io", "v1", "AuthorizationPolicy", "authorizationpolicies")
 REQUEST_AUTHENTICATION: Final = Kind("security.istio.io", "v1", "RequestAuthentication", "requestauthentications")
+TELEMETRY: Final = Kind("telemetry.istio.io", "v1", "Telemetry", "telemetries")
+ENVOY_FILTER: Final = Kind("networking.istio.io", "v1alpha3", "EnvoyFilter", "envoyfilters")
 
 CANARY_PLAN: Final = Kind(GROUP, VERSION, "CanaryPlan", "canaryplans")
+MESH_ADOPTION_PLAN: Final = Kind(GROUP, VERSION, "MeshAdoptionPlan", "meshadoptionplans")
 PLAN_RUN: Final = Kind(GROUP, VERSION, "PlanRun", "planruns")
 PLAN_DECISION: Final = Kind(GROUP, VERSION, "PlanDecision", "plandecisions")
 METRIC_TEMPLATE: Final = Kind(GROUP, VERSION, "MetricTemplate", "metrictemplates")
 
+PLANS: Final = (CANARY_PLAN, MESH_ADOPTION_PLAN)
+"""The kinds of plans."""
 KINDS: Final[Mapping[tuple[str, str], Kind]] = {
     (kind.api_version, kind.name): kind for kind in list(globals().values()) if isinstance(kind, Kind)
 }
@@ -140,3 +145,11 @@ def ref_of(obj: Mapping[str, Any]) -> Ref:
     """The name of a raw object."""
     meta = obj["metadata"]
     return Ref(kind_of(obj), meta.get("namespace", ""), meta["name"])
+
+
+def plan_of(run: Mapping[str, Any]) -> Ref:
+    """The plan that a raw PlanRun or PlanDecision is about; those from before there were two kinds name none."""
+    meta, spec = run["metadata"], run["spec"]
+    named = spec.get("planKind") or spec.get("kind") or CANARY_PLAN.name
+    kind = next((kind for kind in PLANS if kind.name == named), CANARY_PLAN)
+    return Ref(kind, meta.get("namespace", ""), str(spec.get("plan", "")))

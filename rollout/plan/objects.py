@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from rollout.plan.adoption import AdoptionSpec
 from rollout.plan.base import API_VERSION, Model, Name, ObjectMeta, Rule
 from rollout.plan.canary import CanarySpec
 from rollout.plan.gate import TemplateSpec
@@ -27,6 +28,13 @@ class CanaryPlan(_Object):
 
     kind: Literal["CanaryPlan"] = "CanaryPlan"
     spec: CanarySpec
+
+
+class MeshAdoptionPlan(_Object):
+    """How a namespace enters a service mesh: stage by stage, workload by workload, gated and reversible."""
+
+    kind: Literal["MeshAdoptionPlan"] = "MeshAdoptionPlan"
+    spec: AdoptionSpec
 
 
 class MetricTemplate(_Object):
@@ -60,6 +68,8 @@ class DecisionSpec(Model):
         ),
     )
 
+    kind: Literal["CanaryPlan", "MeshAdoptionPlan"] = "CanaryPlan"
+    """The kind of the plan of that run."""
     plan: Name
     """The plan of that run: the rights to give an order are verbs on it."""
     run: Name
@@ -89,4 +99,6 @@ class PlanDecision(_Object):
     spec: DecisionSpec
 
 
-Document = CanaryPlan | MetricTemplate | PlanDecision
+Plan = CanaryPlan | MeshAdoptionPlan
+"""What runs are made from."""
+Document = CanaryPlan | MeshAdoptionPlan | MetricTemplate | PlanDecision

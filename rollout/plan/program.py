@@ -92,7 +92,77 @@ class Conclude:
     kind: Literal["conclude"] = "conclude"
 
 
-Instruction = Annotated[Prepare | Route | Approve | Release | Conclude, Discriminator("kind")]
+@dataclass(frozen=True, slots=True)
+class UnitName:
+    """A workload of the run's namespace, as people write it: `Deployment/web`."""
+
+    kind: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Enrol:
+    """Have every pod of a workload carried by a ready proxy, by way of its pod template."""
+
+    unit: UnitName
+    kind: Literal["enrol"] = "enrol"
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """Have the namespace ask for proxies, for whatever is made in it from now on."""
+
+    kind: Literal["label"] = "label"
+
+
+@dataclass(frozen=True, slots=True)
+class SetMode:
+    """Set what servers accept: of the whole namespace, of a workload, or of some of its pods."""
+
+    mode: Literal["PERMISSIVE", "STRICT"]
+    unit: UnitName | None = None
+    """None: the namespace."""
+    pods: int = 0
+    """So many running pods of the unit, by a label of their own; 0: all that it has and will have."""
+    plaintext: tuple[int, ...] = ()
+    """Container ports of the unit that go on accepting plaintext."""
+    kind: Literal["mode"] = "mode"
+
+
+@dataclass(frozen=True, slots=True)
+class Shadow:
+    """Count what STRICT would refuse, without refusing it: of a workload, or of the namespace."""
+
+    unit: UnitName | None = None
+    kind: Literal["shadow"] = "shadow"
+
+
+@dataclass(frozen=True, slots=True)
+class Apply:
+    """Have an object as it is written here: made, or the fields that it names changed."""
+
+    manifest: Mapping[str, Any]
+    kind: Literal["apply"] = "apply"
+
+
+@dataclass(frozen=True, slots=True)
+class Withdraw:
+    """Undo what an earlier step did, by its own lines in the journal: it has served its purpose."""
+
+    step: str
+    """The name of that step."""
+    kind: Literal["withdraw"] = "withdraw"
+
+
+MeshInstruction = Enrol | Label | SetMode | Shadow | Apply
+"""What a mesh driver makes come true."""
+Instruction = Annotated[
+    Prepare | Route | Approve | Release | Conclude | Enrol | Label | SetMode | Shadow | Apply | Withdraw,
+    Discriminator("kind"),
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,9 +201,30 @@ class QueryGate:
     kind: Literal["query"] = "query"
 
 
-Limits = CountGate | QueryGate
+@dataclass(frozen=True, slots=True)
+class ReadyGate:
+    """Nobody is known who would be cut off by STRICT. As long as somebody is, the step waits and names them."""
+
+    name: str
+    units: tuple[UnitName, ...]
+    window: float
+    """Seconds of traffic that are looked at."""
+    every: float
+    excused: tuple[UnitName, ...] = ()
+    """Callers that the plan excepts, with a reason: cutting them off is meant."""
+    failures: int = 1
+    over: int = 1
+    min: float | None = None
+    max: float | None = 0.0
+    unit: str = "blockers"
+    on_no_data: Literal["hold"] = "hold"
+    observe_only: bool = False
+    kind: Literal["ready"] = "ready"
+
+
+Limits = CountGate | QueryGate | ReadyGate
 """A gate that compares each look with fixed limits."""
-Gate = Annotated[CountGate | QueryGate | CompareGate | SloGate | TrafficGate, Discriminator("kind")]
+Gate = Annotated[CountGate | QueryGate | ReadyGate | CompareGate | SloGate | TrafficGate, Discriminator("kind")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +239,10 @@ class Step:
     hold: float = 0.0
     warmup: float = 0.0
     deadline: float = 3600.0
-    on_failure: OnFailure = "rollback"
+    on_failure: OnFailure | Literal["return"] = "rollback"
+    """`return`: undo what was done since the step `back_to`, and hold there."""
+    back_to: str = ""
+    """The name of the step that a failure returns to; this one when empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +271,23 @@ class Backends:
 
 
 @dataclass(frozen=True, slots=True)
+class Adoption:
+    """Which namespace enters which mesh: all that a mesh driver needs to know."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STORED
+
+    namespace: str
+    run: str
+    """Names the objects that the run makes for its own time."""
+    mesh: str = "istio"
+    """The driver's name."""
+    home: str = ""
+    """Namespace of the control plane; the driver's usual one when empty."""
+    revision: str = ""
+    """The revision or tag that new proxies shall have; the mesh's default one when empty."""
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Times and policies that hold for the whole run."""
 
@@ -195,16 +306,28 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What one run does. `workload` is empty for a traffic-only plan."""
+    """What one run does. `workload` is empty for a traffic-only plan; either `backends` or `adoption` is there."""
 
     __pydantic_config__: ClassVar[ConfigDict] = STORED
 
     strategy: str
     workload: str
-    backends: Backends
+    backends: Backends | None
     steps: tuple[Step, ...]
     settings: Settings = field(default_factory=Settings)
+    adoption: Adoption | None = None
     format: int = FORMAT
+
+    @property
+    def split(self) -> Backends:
+        """Whose traffic is split; only for programs that route."""
+        assert self.backends is not None, "a program without an adoption has backends"
+        return self.backends
+
+    @property
+    def namespace(self) -> str:
+        """Where all of it happens."""
+        return self.adoption.namespace if self.adoption is not None else self.split.namespace
 
 
 _GATES: Final[TypeAdapter[tuple[Gate, ...]]] = TypeAdapter(tuple[Gate, ...], config=STORED)
@@ -224,6 +347,8 @@ def _from_table(stored: Any, read: ValidatorFunctionWrapHandler) -> Program:
     """Give each step its gates; equal ones are one object in memory, too."""
     if isinstance(stored, Mapping) and isinstance(stored.get("steps"), bytes):
         stored = dict(stored, steps=orjson.loads(stored["steps"]))
+    if isinstance(stored, Mapping):
+        stored = {"backends": None, **stored}
     if isinstance(stored, Mapping) and "gates" in stored:
         table = dict(enumerate(_GATES.validate_python(stored["gates"])))
         try:

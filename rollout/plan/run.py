@@ -43,6 +43,8 @@ class Phase(StrEnum):
 
 ENDED: Final = frozenset({Phase.SUCCEEDED, Phase.ROLLED_BACK, Phase.ABORTED, Phase.SUPERSEDED})
 
+LineKey = tuple[str, str, str, str, int | None]
+"""Kind of the line, kind, namespace and name of its object, and its step."""
 Verb = Literal["promote", "abort", "pause", "resume", "retry", "skip", "undo"]
 
 
@@ -54,7 +56,7 @@ class Entry:
     object, which is undone by deleting what carries this run's UID.  Never a Secret's content.
     """
 
-    kind: Literal["subsets", "route", "candidate", "weight", "release"]
+    kind: Literal["subsets", "route", "candidate", "weight", "release", "mesh"]
     api_version: str
     object_kind: str
     namespace: str
@@ -62,6 +64,13 @@ class Entry:
     what: str
     uid: str = ""
     undo: Mapping[str, Any] = field(default_factory=dict)
+    step: int | None = None
+    """The step that did it, where steps are undone one by one."""
+
+    @property
+    def key(self) -> LineKey:
+        """What tells lines apart; a fresher line with the same key takes the place of the older."""
+        return self.kind, self.object_kind, self.namespace, self.name, self.step
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +176,8 @@ class State:
     """The Deployment has been released. From here forward is the rule; back means that it rolls back as well."""
     outcome: Phase | None = None
     """The end that a run which is going home will have."""
+    back: str = ""
+    """The name of the step that a run which goes back returns to, and is held at; empty when it goes home."""
     reason: str = ""
     message: str = ""
     holding: Holding | None = None
@@ -240,6 +251,7 @@ class RunSpec:
     program: StoredProgram
     revision: Revision = field(default_factory=Revision)
     started_by: str = ""
+    plan_kind: Literal["CanaryPlan", "MeshAdoptionPlan"] = "CanaryPlan"
 
 
 RUN_SPEC: Final = TypeAdapter(RunSpec)

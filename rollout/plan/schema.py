@@ -9,13 +9,14 @@ from typing import Any, Final
 import yaml
 from pydantic import BaseModel
 
+from rollout.plan.adoption import AdoptionSpec
 from rollout.plan.base import Json
 from rollout.plan.canary import CanarySpec
 from rollout.plan.gate import TemplateSpec
-from rollout.plan.kinds import CANARY_PLAN, METRIC_TEMPLATE, PLAN_DECISION, PLAN_RUN, Kind
-from rollout.plan.objects import CanaryPlan, DecisionSpec, MetricTemplate, PlanDecision
+from rollout.plan.kinds import CANARY_PLAN, MESH_ADOPTION_PLAN, METRIC_TEMPLATE, PLAN_DECISION, PLAN_RUN, Kind
+from rollout.plan.objects import CanaryPlan, DecisionSpec, MeshAdoptionPlan, MetricTemplate, PlanDecision
 from rollout.plan.run import RUN_SPEC
-from rollout.plan.status import PlanStatus, RunStatus
+from rollout.plan.status import AdoptionStatus, PlanStatus, RunStatus
 from rollout.plan.structural import structural
 
 CATEGORY: Final = "rollout-mesh"
@@ -50,6 +51,7 @@ class Column:
 
 _AGE: Final = Column("AGE", ".metadata.creationTimestamp", "date")
 _STEP: Final = Column("STEP", ".status.step", description="The current step and the number of all")
+_READY: Final = Column("READY", '.status.conditions[?(@.type=="Ready")].status')
 _WEIGHT: Final = Column("WEIGHT", ".status.weight", "number", description="Percent of the requests for the candidate")
 
 
@@ -136,7 +138,7 @@ class _Plain(yaml.SafeDumper):
 
 
 def _definitions() -> tuple[Definition, ...]:
-    return (_canary_plan(), _plan_run(), _plan_decision(), _metric_template())
+    return (_canary_plan(), _mesh_adoption_plan(), _plan_run(), _plan_decision(), _metric_template())
 
 
 def _canary_plan() -> Definition:
@@ -150,12 +152,35 @@ def _canary_plan() -> Definition:
             Column("PHASE", ".status.phase"),
             _STEP,
             _WEIGHT,
-            Column("READY", '.status.conditions[?(@.type=="Ready")].status'),
+            _READY,
             _AGE,
             Column("REASON", ".status.reason", wide=True),
             Column("RUN", ".status.run", wide=True),
         ),
         status=structural(PlanStatus.model_json_schema(by_alias=True), defaults=False),
+    )
+
+
+def _mesh_adoption_plan() -> Definition:
+    return Definition(
+        MESH_ADOPTION_PLAN,
+        "mplan",
+        _text(MeshAdoptionPlan),
+        _written(AdoptionSpec),
+        (
+            Column("MESH", ".spec.mesh.driver"),
+            Column("PHASE", ".status.phase"),
+            Column("STAGE", ".status.stage"),
+            _STEP,
+            Column("UNITS", ".status.units", description="Workloads that the stage is done with, and all of it"),
+            _READY,
+            _AGE,
+            Column("DOING", ".status.doing", wide=True),
+            Column("BLOCKERS", ".status.blockers", wide=True, description="Who still blocks STRICT"),
+            Column("MESSAGE", ".status.message", wide=True),
+            Column("RUN", ".status.run", wide=True),
+        ),
+        status=structural(AdoptionStatus.model_json_schema(by_alias=True), defaults=False),
     )
 
 
@@ -215,6 +240,6 @@ def _text(model: type[BaseModel]) -> str:
 
 def _run_spec() -> Json:
     """The schema of a run's spec; its program is ours."""
-    spec = structural(RUN_SPEC.json_schema(by_alias=True), defaults=False)
-    program = _OPAQUE | {"description": spec["properties"]["program"]["description"]}
-    return spec | {"properties": spec["properties"] | {"program": program}}
+    schema = RUN_SPEC.json_schema(by_alias=True)
+    program = _OPAQUE | {"description": schema["$defs"]["Program"]["description"]}
+    return structural(schema | {"$defs": schema["$defs"] | {"Program": program}}, defaults=False)

@@ -61,6 +61,19 @@ class PlanStatus(Model):
     """`Ready`, `Reconciling` and `Stalled`, as kstatus reads them."""
 
 
+class AdoptionStatus(PlanStatus):
+    """How an adoption's newest run is doing."""
+
+    stage: Annotated[str, Field(max_length=32)] | None = None
+    """The present stage: `enrol`, `permissive`, `traffic`, `shadowStrict`, `strict`, `authorize`."""
+    doing: Annotated[str, Field(max_length=512)] | None = None
+    """The name of the current step: `strict-deployment-web`."""
+    units: Annotated[str, Field(max_length=16)] | None = None
+    """Workloads that the stage is done with, and all that it has: `3/7`."""
+    blockers: Annotated[tuple[Annotated[str, Field(max_length=1024)], ...], Field(max_length=64)] = ()
+    """Who still blocks STRICT, each with its fix."""
+
+
 class RunStatus(Model):
     """Where a run is, and all that the engine remembers of it."""
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from rollout.plan.gate import TemplateSpec
-from rollout.plan.objects import CanaryPlan
-from rollout.plan.program import Program
+from rollout.plan.objects import CanaryPlan, MeshAdoptionPlan
+from rollout.plan.program import Gate, Program, UnitName
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,86 @@ class Facts:
     hold_mode: Literal["policy", "paused"] = "paused"
     templates: Mapping[str, TemplateSpec] = field(default_factory=dict)
     """The namespace's MetricTemplates by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnitFact:
+    """One workload of the namespace, as the mesh has it before the run."""
+
+    unit: UnitName
+    meshed: bool = False
+    """All its pods have a ready proxy already."""
+    serves: bool = True
+    """Somebody calls it, or could."""
+    pods: int = 1
+    ports: tuple[int, ...] = ()
+    """Its container ports."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """Of its pods, by the template; selectors of policies are matched with them."""
+    callers: tuple[UnitName, ...] = ()
+    """Workloads of the namespace that were seen to call it, or name it in their template."""
+    requests: float = 0.0
+    """Per second, in the window that was looked at."""
+    bare: bool = False
+    """Nothing makes its pods anew (a Pod of nobody, a running Job): its template cannot be changed."""
+    longest_pause: float = 0.0
+    """Seconds between two runs of a CronJob, at most."""
+
+
+class Guards(Protocol):
+    """What a mesh's metrics can watch over while a namespace changes; pure: it only writes questions.
+
+    Each returns gates whose names are unique within one call; `window` is in seconds.
+    """
+
+    def always(self, unit: UnitName | None, every: float) -> tuple[Gate, ...]:
+        """For any stage: success and latency of a unit, or of the namespace."""
+        ...
+
+    def locked(self, unit: UnitName | None, every: float) -> tuple[Gate, ...]:
+        """For stages that lock out: volume, failures that callers see, connections, 403s; silence is failure."""
+        ...
+
+    def shadow(self, unit: UnitName | None, window: float, every: float) -> tuple[Gate, ...]:
+        """Nothing that STRICT would refuse in the window."""
+        ...
+
+    def shadow_policies(self, unit: UnitName, window: float, every: float) -> tuple[Gate, ...]:
+        """Nothing that the policies under trial would refuse in the window."""
+        ...
+
+    def cost(self, unit: UnitName, cores: float | None, memory: float | None, every: float) -> tuple[Gate, ...]:
+        """CPU (cores) and memory (bytes) of the proxies within a budget, per pod."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class MeshFacts:
+    """What a compiler of an adoption may know about the world."""
+
+    run: str = "preview"
+    units: tuple[UnitFact, ...] = ()
+    guards: Guards | None = None
+    """None: without a cluster nobody knows the mesh; steps have no gates then."""
+    templates: Mapping[str, TemplateSpec] = field(default_factory=dict)
+    namespace_enrolled: bool = False
+    """The namespace asks for proxies already."""
+    mode: Literal["DISABLE", "PERMISSIVE", "STRICT"] = "PERMISSIVE"
+    """What counts for the namespace."""
+
+
+class AdoptionStrategy(Protocol):
+    """Compiles plans of adoption."""
+
+    name: str
+
+    def compile(self, plan: MeshAdoptionPlan, facts: MeshFacts) -> Program:
+        """The program for one run.
+
+        Raises:
+            InvalidInput: the plan cannot be compiled; says which field and what to do.
+        """
+        ...
 
 
 class Strategy(Protocol):

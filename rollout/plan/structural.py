@@ -18,7 +18,7 @@ _KEPT: Final = frozenset(
         *("exclusiveMinimum", "exclusiveMaximum"),
     }
 )
-_FORMATS: Final = frozenset({"date-time", "int32", "int64", "double", "float"})
+_FORMATS: Final = frozenset({"date", "date-time", "int32", "int64", "double", "float"})
 _ANYTHING: Final[Json] = {"x-kubernetes-preserve-unknown-fields": True}
 _JSON_TYPES: Final = {str: "string", bool: "boolean", int: "integer", float: "number"}
 

@@ -12,11 +12,15 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal, Protocol
 
+from rollout.decide.seen import Progress
 from rollout.plan.base import Json
-from rollout.plan.gate import Provider
+from rollout.plan.gate import MetricLabels, Provider
 from rollout.plan.kinds import Kind, Ref
+from rollout.plan.program import Adoption, MeshInstruction, Program, UnitName
+from rollout.plan.run import Entry
+from rollout.plan.strategy import Guards
 from rollout.ports.metrics import Ask, Reading
-from rollout.ports.router import Objects, Read
+from rollout.ports.router import Change, Objects, Read
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,6 +273,18 @@ class Traffic:
     """Whether the metrics reach back over the whole window."""
 
 
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """An adoption under way, and everything that was read for its next turn."""
+
+    adoption: Adoption
+    units: Mapping[UnitName, Unit]
+    """Of the namespace."""
+    objects: Objects
+    """What `Mesh.reads` and `Mesh.touches` name."""
+    journal: Sequence[Entry] = ()
+
+
 class Mesh(Protocol):
     """One mesh. Stateless."""
 
@@ -303,4 +319,33 @@ class Mesh(Protocol):
 
     def excuse(self, unit: Unit, ports: Sequence[int], view: MeshView) -> str:
         """What lets plaintext into these container ports of a unit although the rest is STRICT."""
+        ...
+
+    def touches(self, program: Program) -> tuple[Read, ...]:
+        """What has to be read besides `reads`, to see how far the instructions of a program are."""
+        ...
+
+    def guards(self, adoption: Adoption, labels: MetricLabels, provider: Provider | None) -> Guards:
+        """Gates on this mesh's metrics, for a compiler."""
+        ...
+
+    def progress(self, instruction: MeshInstruction, stage: Stage) -> Progress:
+        """How far the world is from what the instruction wants."""
+        ...
+
+    def render(self, instruction: MeshInstruction, stage: Stage, owner: Mapping[str, Any]) -> tuple[Change, ...]:
+        """What to write for it; each change that is not a repetition has its journal line.
+
+        `owner` is metadata (labels, annotations) that every created object must carry.  A line's `undo` is the
+        driver's own: enough to put back exactly what was there, for `undo` and `undone`; `Entry.step` is left to the
+        caller.
+        """
+        ...
+
+    def undone(self, entry: Entry, stage: Stage) -> Progress:
+        """Whether the world is as it was before a line; what its owner wrote since then is as good."""
+        ...
+
+    def undo(self, entry: Entry, stage: Stage) -> tuple[Change, ...]:
+        """What to write to get there; none of what its owner wrote since then is lost."""
         ...

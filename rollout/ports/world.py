@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from rollout.plan.strategy import Strategy
-from rollout.ports.clock import Clock
+from rollout.plan.strategy import AdoptionStrategy, Strategy
+from rollout.ports.clock import Clock, Schedules, unscheduled
 from rollout.ports.cluster import Cluster
+from rollout.ports.mesh import Mesh
 from rollout.ports.metrics import Metrics
 from rollout.ports.router import Router
 from rollout.ports.watch import Watcher
@@ -26,3 +27,8 @@ class World:
     """Who holds the lease: host, process and a random part."""
     watcher: Watcher | None = None
     """Who tells a person's terminal what changes; None where it has to look. (A controller has its own stores.)"""
+    meshes: Mapping[str, Mesh] = field(default_factory=dict)
+    compilers: Mapping[str, AdoptionStrategy] = field(default_factory=dict)
+    """The strategies for plans of adoption."""
+    schedules: Schedules = unscheduled
+    """Reads the schedules of CronJobs."""

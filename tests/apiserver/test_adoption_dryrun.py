@@ -40,10 +40,10 @@ pytestmark = pytest.mark.apiserver
 
 MESH = Adopted(native_sidecars=True, cni=True)
 PROXY = 'Object.spec.initContainers{name: "istio-proxy", image: "proxy", restartPolicy: "Always"}'
-CAPABLE = 'Object.spec.initContainers.securityContext.capabilities{add: ["NET_ADMIN", "NET_RAW"]}'
 INIT = (
+    # that of Istio adds capabilities, a list that an apply configuration may not hold
     'Object.spec.initContainers{name: "istio-init", image: "proxy", '
-    f"securityContext: Object.spec.initContainers.securityContext{{capabilities: {CAPABLE}}}}}"
+    "securityContext: Object.spec.initContainers.securityContext{privileged: true}}"
 )
 CLASSIC = 'Object.spec.containers{name: "istio-proxy", image: "proxy"}'
 
@@ -96,20 +96,18 @@ def only(namespace: str) -> Json:
 
 async def injector(add: Add, namespace: str, *containers: str) -> None:
     """Adds these containers to every pod of the namespace that asks for a proxy."""
-    patches = []
+    parts = []
     for field in ("initContainers", "containers"):
         mine = [it for it in containers if it.startswith(f"Object.spec.{field}{{")]
-        # a template here has containers, and no init containers
-        path, value = ("/-", mine[0]) if field == "containers" and mine else ("", f"[{', '.join(mine)}]")
-        patches += [f'JSONPatch{{op: "add", path: "/spec/{field}{path}", value: {value}}}'] if mine else []
+        parts += [f"{field}: [{', '.join(mine)}]"] if mine else []
+    expression = f"Object{{spec: Object.spec{{{', '.join(parts)}}}}}"
     rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}
     constraints = {
         "namespaceSelector": only(namespace),
         "objectSelector": {"matchLabels": dict(MESH.labels)},
         "resourceRules": [rule],
     }
-    # an apply configuration may not hold lists that are replaced whole, such as capabilities
-    mutation = {"patchType": "JSONPatch", "jsonPatch": {"expression": f"[{', '.join(patches)}]"}}
+    mutation = {"patchType": "ApplyConfiguration", "applyConfiguration": {"expression": expression}}
     policy = await add(
         MUTATING_POLICY,
         {

@@ -12,6 +12,7 @@ import yaml
 
 from rollout.controller.status import plan_status, run_status
 from rollout.plan.base import Json
+from rollout.plan.evidence import Bets, Evidence
 from rollout.plan.lint import rules
 from rollout.plan.mistakes import READING
 from rollout.plan.parse import from_object, parse
@@ -34,13 +35,18 @@ from rollout.plan.run import (
 )
 from rollout.plan.strategy import Facts
 from strategies.canary import Canary
+from tests.kit import adoptions
 from tests.kit.apiserver import ApiServer
 from tests.kit.plans import BROKEN, CLEAN, TRAFFIC, Broken, text
 
 pytestmark = pytest.mark.apiserver
 
-EXAMPLES = sorted(Path(__file__).parents[2].glob("examples/*/*.yaml"))
-CEL = {rule.code: rule.text for rule in rules() if rule.check is None and rule.code not in READING}
+ROOT = Path(__file__).parents[2]
+EXAMPLES = sorted((*ROOT.glob("examples/*/*.yaml"), *ROOT.glob("examples/mesh-adoption/*/*.yaml")))
+CEL = {rule.code: (rule.text, rule.text.partition(", and ")[0]) for rule in rules() if rule.check is None}
+"""What the API server says of rules that models share, in the words of one of them."""
+for code in READING:
+    CEL.pop(code, None)
 LIST_MAPS = {"RO135"}
 """Lint rules that the API server enforces by itself: names of gates are the keys of their list."""
 
@@ -76,11 +82,36 @@ def test_the_server_refuses_what_reading_refuses_and_takes_the_rest(
 ) -> None:
     source = text(broken.spec, broken.name, namespace)
     if broken.code in CEL:
-        assert CEL[broken.code] in refusal(apiserver, source)
+        assert any(said in refusal(apiserver, source) for said in CEL[broken.code])
     elif broken.code in READING or broken.code in LIST_MAPS:
         assert broken.path.rpartition(".")[2] in refusal(apiserver, source)
     else:
         assert "created" in create(apiserver, source, "--dry-run=server")
+
+
+@pytest.mark.parametrize("spec", [adoptions.CLASSIC, {}, adoptions.JOURNEY], ids=["classic", "empty", "journey"])
+def test_a_sound_adoption_is_taken(apiserver: ApiServer, namespace: str, spec: dict[str, Any]) -> None:
+    assert "created" in create(apiserver, adoptions.adoption(spec, namespace=namespace), "--dry-run=server")
+
+
+@pytest.mark.parametrize("broken", adoptions.BROKEN, ids=lambda broken: broken.code)
+def test_the_server_refuses_adoptions_that_reading_refuses(
+    apiserver: ApiServer, namespace: str, broken: Broken
+) -> None:
+    source = adoptions.adoption(broken.spec, broken.name, namespace)
+    if broken.code in CEL:
+        assert any(said in refusal(apiserver, source) for said in CEL[broken.code])
+    elif broken.code in READING or broken.code in LIST_MAPS:
+        assert broken.path.rpartition(".")[2].partition("[")[0] in refusal(apiserver, source)
+    else:
+        assert "created" in create(apiserver, source, "--dry-run=server")
+
+
+def test_an_adoption_comes_back_and_means_the_same(apiserver: ApiServer, namespace: str) -> None:
+    source = adoptions.adoption(adoptions.JOURNEY, namespace=namespace)
+    stored = json.loads(create(apiserver, source, "--dry-run=server", "-o", "json"))
+    (written,) = parse(source)
+    assert from_object(stored).spec == written.document.spec
 
 
 @pytest.mark.parametrize("limit", [[1], {"a": 1}, "99", "abc"])
@@ -119,7 +150,7 @@ def run_object(namespace: str) -> dict[str, Any]:
         QueryGate("own", "up", 15, 2, 5, min=1, unit="ms"),
     )
     every = Step("all", (Prepare(1), Route(1), Approve(60, "rollback"), Release("native"), Conclude(True)), gates)
-    program = Program(program.strategy, "web", program.backends, (*program.steps, every), program.settings)
+    program = Program(program.strategy, "web", program.split, (*program.steps, every), program.settings)
     spec = RunSpec("web", "plan-uid", 1, 1, program, Revision("uid", "abc", images={"c": "a:2"}), "me")
     return {
         "apiVersion": "meshrollout.dev/v1alpha1",
@@ -133,7 +164,8 @@ def full_state() -> State:
     """A state with something in every field, so that none is forgotten in the schema."""
     note = Note(3.5, "WeightSet", "10 %", warning=True)
     undo = {"spec": {"http": [{"route": None}]}, "count": 3}
-    gate = GateState((Look(1.0, "no-data", None, "nothing"),), 2.0, {"pod": (1.0, 0.5)}, 3.0, 1.0, 4.0, "up", anew=True)
+    looks = (Look(1.0, "no-data", None, "nothing"),)
+    gate = GateState(looks, 2.0, {"pod": (1.0, 0.5)}, 3.0, 1.0, 4.0, "up", anew=True, evidence=full_evidence())
     return State(
         phase=Phase.HOLDING,
         step=2,
@@ -169,6 +201,32 @@ def full_state() -> State:
         undo_to="0123456789ab",
         sized=4.0,
         heals=(2.0, 4.0),
+        releases=(1.0, 2.0),
+        back="enrol-deployment-web",
+    )
+
+
+def full_evidence() -> Evidence:
+    """The same of what a gate judges by."""
+    bets = Bets((0.5, 1.5), 0.25, 3)
+    return Evidence(
+        begun=True,
+        worse=bets,
+        better=bets,
+        proof=0.5,
+        both=(10.0, 1.0),
+        base=(5.0, 1.0),
+        common=True,
+        edge=0.25,
+        counts=(4.0, 1.0, 6.0, 0.0),
+        recent=((1.0, 4.0, 1.0, 6.0, 0.0),),
+        looks=2,
+        exceeded=1,
+        blocks=((1.0, 2.0, 3.0),),
+        power=(0.5, 0.25),
+        weight=10.0,
+        alarm=True,
+        peers={"web-1": (6.0, 0.0)},
     )
 
 
@@ -216,7 +274,7 @@ def test_a_decision_that_contradicts_itself_is_refused(
         "metadata": {"name": "crd-test-contradiction", "namespace": namespace},
         "spec": {key: value for key, value in spec.items() if value is not None},
     }
-    assert CEL.get(said, said) in refusal(apiserver, json.dumps(raw))
+    assert CEL.get(said, (said,))[0] in refusal(apiserver, json.dumps(raw))
 
 
 def test_a_decision_never_changes(apiserver: ApiServer, namespace: str) -> None:
@@ -254,6 +312,8 @@ def test_kubectl_shows_and_waits_for_a_plan(apiserver: ApiServer, namespace: str
         ("cplan", "How a new version of a workload gets its traffic"),
         ("cplan.spec.steps.weight", "Percent of the requests that the candidate gets"),
         ("cplan.spec.analysis.gates.min", "Fail below this value"),
+        ("mplan.spec.stages.shadowStrict", "Count what mTLS only would refuse"),
+        ("mplan.spec.exceptions.until", "The last day it holds"),
         ("prun.status.state", "The engine's memory"),
         ("mtpl.spec.query", "PromQL that yields one number"),
         ("pdec.spec.runUid", "The run's UID"),

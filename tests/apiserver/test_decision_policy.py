@@ -158,6 +158,12 @@ def test_a_right_on_one_plan_is_no_right_on_another(desk: Desk) -> None:
     assert "on canaryplans.meshrollout.dev/api in" in desk.refused("carer", "promote", plan="api")
 
 
+def test_a_right_on_a_plan_is_none_on_the_adoption_of_the_same_name(desk: Desk) -> None:
+    said = desk.refused("carer", "promote", kind="MeshAdoptionPlan")
+    assert "on meshadoptionplans.meshrollout.dev/web in" in said
+    assert desk.decide("approver", "promote", kind="MeshAdoptionPlan")["spec"]["kind"] == "MeshAdoptionPlan"
+
+
 def test_nobody_decides_in_anothers_name(desk: Desk) -> None:
     if desk.mode == "stamp":
         assert desk.decide("approver", by="admin")["spec"]["by"] == "approver"

@@ -20,16 +20,20 @@ import yaml
 from rollout.adapters.kube.cluster import KubeCluster
 from rollout.adapters.memory.world import World as Simulation
 from rollout.adapters.systemclock import SystemClock
-from rollout.checks.permissions import (
-    ENGINE,
+from rollout.checks.needs import (
     HOLD_MODE,
     ISTIO,
+    MESH,
+    MESH_AROUND,
+    MESH_PREFLIGHT,
+    MESH_TRAFFIC,
     PREFLIGHT,
     RELEASE,
     TELL,
     UNATTENDED,
     WORKLOAD,
     Need,
+    engine,
     watched,
 )
 from rollout.controller.caller import caller
@@ -40,7 +44,7 @@ from rollout.install.options import CONTROLLER
 from rollout.install.remove import controller, home, remove
 from rollout.plan.base import Json
 from rollout.plan.decisionpolicy import ADMIN, APPROVE
-from rollout.plan.kinds import CLUSTER_ROLE_BINDING, CRD, DEPLOYMENT, NAMESPACE, Ref, ref_of
+from rollout.plan.kinds import CLUSTER_ROLE_BINDING, CRD, DEPLOYMENT, NAMESPACE, PLANS, Ref, ref_of
 from rollout.ports.cluster import Guard
 from rollout.ports.world import World
 from tests.kit.apiserver import ApiServer
@@ -198,9 +202,9 @@ def namespaced(user: str, needs: Sequence[Need], namespace: str) -> Iterator[Ask
 
 
 async def test_the_account_may_what_the_controller_does(site: Site) -> None:
-    needs = (*watched((*ENGINE, *UNATTENDED, *WORKLOAD, *ISTIO)), *TELL, *PREFLIGHT, *RELEASE)
-    asks = list(namespaced(site.account, needs, site.shop))
-    asks += namespaced(site.account, watched(HOLD_MODE), "")
+    needs = (*watched((*engine(*PLANS), *UNATTENDED, *WORKLOAD, *ISTIO)), *TELL, *PREFLIGHT, *RELEASE)
+    asks = list(namespaced(site.account, (*needs, *MESH, *MESH_TRAFFIC, *MESH_PREFLIGHT), site.shop))
+    asks += namespaced(site.account, (*watched(HOLD_MODE), *MESH_AROUND), "")
     lease = Ask(site.account, "create", "coordination.k8s.io", "leases", site.home)
     asks += [lease, *(replace(lease, verb=verb, name="rollout-controller") for verb in ("get", "patch"))]
     asks += [Ask(site.account, "get", "", "secrets", site.shop, "prometheus")]
@@ -223,6 +227,7 @@ async def test_the_account_may_nothing_else_that_would_hurt(site: Site) -> None:
         may("create", OURS, "plandecisions"),
         may("create", OURS, "canaryplans"),
         may("delete", OURS, "canaryplans"),
+        may("create", OURS, "meshadoptionplans"),
         may("update", RIGHTS, "roles"),
         may("bind", RIGHTS, "clusterroles"),
         may("create", RIGHTS, "rolebindings"),
@@ -230,7 +235,7 @@ async def test_the_account_may_nothing_else_that_would_hurt(site: Site) -> None:
         may("patch", "apiextensions.k8s.io", "customresourcedefinitions", ""),
         may("create", "networking.istio.io", "authorizationpolicies"),
         may("patch", "coordination.k8s.io", "leases", "kube-system", "kube-scheduler"),
-        *(may(verb, OURS, "canaryplans") for verb in (*APPROVE, *ADMIN)),
+        *(may(verb, OURS, kind.plural) for kind in PLANS for verb in (*APPROVE, *ADMIN)),
     ]
     assert not site.granted(asks)
 
@@ -254,31 +259,29 @@ async def test_everybody_may_see_whether_a_controller_lives_and_no_other_lease(s
     )
 
 
-KINDS: Final = ("canaryplans", "planruns", "plandecisions", "metrictemplates")
+OF_PLANS: Final = tuple(kind.plural for kind in PLANS)
+KINDS: Final = (*OF_PLANS, "planruns", "plandecisions", "metrictemplates")
 READ: Final = {(kind, verb) for kind in KINDS for verb in ("get", "list", "watch")}
 WRITE: Final = {
-    (kind, verb) for kind in ("canaryplans", "metrictemplates") for verb in ("create", "update", "patch", "delete")
+    (kind, verb) for kind in (*OF_PLANS, "metrictemplates") for verb in ("create", "update", "patch", "delete")
 }
-DECIDE: Final = {("plandecisions", "create"), *(("canaryplans", verb) for verb in APPROVE)}
-MORE: Final = {*(("canaryplans", verb) for verb in ADMIN), ("canaryplans", "release")}
+DECIDE: Final = {("plandecisions", "create"), *((kind, verb) for kind in OF_PLANS for verb in APPROVE)}
+MORE: Final = {*((kind, verb) for kind in OF_PLANS for verb in ADMIN), ("canaryplans", "release")}
 RECORD: Final = {
     ("planruns", "create"),
     ("planruns", "patch"),
     ("planruns", "delete"),
     ("planruns/status", "patch"),
-    ("canaryplans/status", "patch"),
+    *((f"{kind}/status", "patch") for kind in OF_PLANS),
 }
-STORE: Final = {("canaryplans", "create"), ("canaryplans", "patch")}
-DRIVE: Final = {("plandecisions", "create"), ("canaryplans", "abort"), ("canaryplans", "release")}
+STORE: Final = {(kind, verb) for kind in OF_PLANS for verb in ("create", "patch")}
+HOME: Final = {("plandecisions", "create"), *((kind, "abort") for kind in OF_PLANS), ("canaryplans", "release")}
 PEOPLE: Final[dict[str, set[tuple[str, str]]]] = {
     "viewer": READ,
     "editor": READ | WRITE,
     "approver": READ | DECIDE,
     "boss": READ | DECIDE | MORE,
-    "driver": READ
-    | STORE
-    | RECORD
-    | {("plandecisions", "create"), ("canaryplans", "abort"), ("canaryplans", "release")},
+    "driver": READ | STORE | RECORD | HOME,
     "stranger": set(),
 }
 
@@ -338,4 +341,4 @@ def test_kustomize_builds_base_and_component(apiserver: ApiServer, tmp_path: Pat
     assert {ref_of(obj): obj for obj in built} == {ref_of(obj): obj for obj in whole}
     plain = list(yaml.safe_load_all(apiserver.kubectl("kustomize", str(tmp_path / "base"))))
     assert {str(ref_of(obj)) for obj in plain} == {str(ref_of(obj)) for obj in manifests(Options())}
-    assert [obj["kind"] for obj in plain].count(CRD.name) == 4
+    assert [obj["kind"] for obj in plain].count(CRD.name) == 5

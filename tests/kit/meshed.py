@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rollout.adapters.mesh.istio import Istio
-from rollout.observe.survey import Survey, Timetable
+from rollout.observe.survey import Survey
 from rollout.observe.units import READS, units
 from rollout.plan.base import Json
 from rollout.plan.kinds import (
@@ -26,6 +26,7 @@ from rollout.plan.kinds import (
     Ref,
     kind_of,
 )
+from rollout.ports.clock import Timetable
 from rollout.ports.mesh import Edge, Peer, Traffic, Unit
 
 HOME, SHOP = "istio-system", "shop"

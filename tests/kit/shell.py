@@ -27,7 +27,7 @@ from rollout.controller.leader import Leader
 from rollout.controller.plans import Plans
 from rollout.controller.view import RunView
 from rollout.errors import RolloutError
-from rollout.plan.kinds import CANARY_PLAN, DEPLOYMENT, PLAN_RUN, VIRTUAL_SERVICE
+from rollout.plan.kinds import DEPLOYMENT, PLAN_RUN, PLANS, VIRTUAL_SERVICE, ref_of
 from rollout.plan.run import Phase
 from rollout.ports.world import World
 
@@ -132,10 +132,9 @@ class Controller:
 
     async def _look(self) -> None:
         await self.leader.campaign()
-        for plan in await self.world.cluster.list(CANARY_PLAN):
-            meta = plan["metadata"]
+        for plan in [plan for kind in PLANS for plan in await self.world.cluster.list(kind)]:
             with suppress(RolloutError):
-                await self.plans.turn(meta["namespace"], meta["name"])
+                await self.plans.turn(ref_of(plan))
 
 
 def beside(work: Coroutine[Any, Any, T]) -> T:

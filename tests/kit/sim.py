@@ -18,6 +18,7 @@ from rollout.controller.view import RunView
 from rollout.errors import Retry
 from rollout.plan.base import RUN_LABEL, Json
 from rollout.plan.kinds import (
+    CANARY_PLAN,
     DEPLOYMENT,
     DESTINATION_RULE,
     LEASE,
@@ -167,7 +168,7 @@ class Sim:
             engine = self.engine(FaultyCluster(self.memory.cluster, plan, foreign), f"engine-{life}")
             try:
                 if self.phase().ended:
-                    view = await engine.latest("shop", "web")
+                    view = await engine.newest(Ref(CANARY_PLAN, "shop", "web"))
                     assert view is not None
                     await engine.settle(view)
                     return view

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rollout.adapters.routers.istio import Istio
-from rollout.controller.affected import Affected, Key
+from rollout.controller.affected import Affected
 from rollout.controller.process import concerns, scopes
 from rollout.controller.stores import Stores
 from rollout.plan.base import HOLD_LABEL, RUN_LABEL, Json
@@ -18,6 +18,7 @@ from rollout.plan.kinds import (
     DEPLOYMENT,
     DESTINATION_RULE,
     LEASE,
+    MESH_ADOPTION_PLAN,
     METRIC_TEMPLATE,
     MUTATING_BINDING,
     PLAN_DECISION,
@@ -28,6 +29,7 @@ from rollout.plan.kinds import (
     SIDECAR,
     VIRTUAL_SERVICE,
     Kind,
+    Ref,
     kind_of,
     ref_of,
 )
@@ -53,14 +55,14 @@ class Desk:
         for scope in self.stores.scopes:
             self.take(scope, Listed((), version="1"))
 
-    def take(self, scope: Scope, told: Told) -> set[Key]:
+    def take(self, scope: Scope, told: Told) -> set[Ref]:
         return {key for obj in self.stores.take(scope, told) for key in self.affected.keys(obj)}
 
     def scope(self, obj: Json) -> Scope:
         namespace = obj["metadata"].get("namespace", "")
         return next(s for s in self.stores.scopes if s.kind == kind_of(obj) and s.namespace in ("", namespace))
 
-    def put(self, obj: Json) -> set[Key]:
+    def put(self, obj: Json) -> set[Ref]:
         self.version += 1
         meta = {
             "uid": f"{obj['kind']}/{obj['metadata']['name']}",
@@ -69,7 +71,7 @@ class Desk:
         }
         return self.take(self.scope(obj), Put({**obj, "metadata": meta}))
 
-    def gone(self, obj: Json) -> set[Key]:
+    def gone(self, obj: Json) -> set[Ref]:
         uid = f"{obj['kind']}/{obj['metadata']['name']}"
         return self.take(self.scope(obj), Gone(ref_of(obj), uid, str(self.version)))
 
@@ -93,6 +95,10 @@ def shift(name: str, service: str = "web", host: str | None = None, namespace: s
     return plan(name, namespace, service=service, traffic={"stable": {"subset": "v1"}, "candidate": candidate})
 
 
+def key(name: str, namespace: str = "shop") -> Ref:
+    return Ref(CANARY_PLAN, namespace, name)
+
+
 def rule_for(host: str, namespace: str = "shop") -> Json:
     return thing(DESTINATION_RULE, "rule", namespace, {"host": host})
 
@@ -101,12 +107,26 @@ def test_objects_of_a_run_name_its_plan() -> None:
     desk = Desk()
     desk.put(canary("web"))
     desk.put(canary("api"))
-    assert desk.put(thing(PLAN_RUN, "web-1", spec={"plan": "web"})) == {("shop", "web")}
-    assert desk.put(thing(PLAN_DECISION, "x", spec={"plan": "web", "run": "web-1"})) == {("shop", "web")}
+    assert desk.put(thing(PLAN_RUN, "web-1", spec={"plan": "web"})) == {key("web")}
+    assert desk.put(thing(PLAN_DECISION, "x", spec={"plan": "web", "run": "web-1"})) == {key("web")}
     for kind in (POD, LEASE, DEPLOYMENT, VIRTUAL_SERVICE, DESTINATION_RULE):
         ours = thing(kind, "ours", labels={RUN_LABEL: "web-1"})
-        assert desk.put(ours) == {("shop", "web")}, kind
-        assert desk.gone(ours) == {("shop", "web")}, kind
+        assert desk.put(ours) == {key("web")}, kind
+        assert desk.gone(ours) == {key("web")}, kind
+
+
+def test_an_adoption_of_the_same_name_is_another_plan() -> None:
+    desk = Desk()
+    adoption, other = (Ref(MESH_ADOPTION_PLAN, "shop", name) for name in ("web", "first"))
+    desk.put(canary("web"))
+    assert desk.put(thing(MESH_ADOPTION_PLAN)) == {adoption}
+    assert desk.put(thing(MESH_ADOPTION_PLAN, "first")) == {adoption, other}, "the oldest acts"
+    assert desk.put(thing(PLAN_RUN, "web-g1-1", spec={"plan": "web", "planKind": "MeshAdoptionPlan"})) == {adoption}
+    order = {"plan": "web", "kind": "MeshAdoptionPlan", "run": "web-g1-1"}
+    assert desk.put(thing(PLAN_DECISION, "x", spec=order)) == {adoption}
+    assert desk.put(thing(LEASE, "lease", labels={RUN_LABEL: "web-g1-1"})) == {adoption}
+    assert desk.put(thing(DEPLOYMENT)) == {key("web")}, "at rest it costs nothing"
+    assert desk.gone(thing(MESH_ADOPTION_PLAN, "first")) == {adoption, other}
 
 
 def test_a_target_names_the_plans_that_aim_at_it_and_the_one_that_holds_it() -> None:
@@ -114,9 +134,9 @@ def test_a_target_names_the_plans_that_aim_at_it_and_the_one_that_holds_it() -> 
     desk.put(canary("web"))
     desk.put(canary("other", "web"))
     desk.put(canary("api"))
-    both = {("shop", "web"), ("shop", "other")}
+    both = {key("web"), key("other")}
     assert desk.put(thing(DEPLOYMENT)) == both
-    assert desk.put(thing(DEPLOYMENT, labels={HOLD_LABEL: "deleted"})) == {*both, ("shop", "deleted")}
+    assert desk.put(thing(DEPLOYMENT, labels={HOLD_LABEL: "deleted"})) == {*both, key("deleted")}
     assert desk.put(thing(DEPLOYMENT, "lonely")) == set()
     owned = thing(REPLICASET, "web-abc", ownerReferences=[{"name": "web", "controller": True}])
     assert desk.put(owned) == both
@@ -125,7 +145,7 @@ def test_a_target_names_the_plans_that_aim_at_it_and_the_one_that_holds_it() -> 
 
 def test_a_plan_that_comes_goes_or_aims_elsewhere_wakes_those_beside_it() -> None:
     desk = Desk()
-    first, second = ("shop", "web"), ("shop", "other")
+    first, second = key("web"), key("other")
     assert desk.put(canary("web")) == {first}
     assert desk.put(canary("other", "web")) == {first, second}
     assert desk.put(canary("other", "api")) == {first, second}, "web has its target for itself now"
@@ -139,9 +159,9 @@ def test_a_route_that_leaves_a_service_alone_from_now_on_tells_its_plan() -> Non
     desk = Desk()
     desk.put(canary("web"))
     desk.put(canary("api"))
-    assert desk.put(rule_for("web")) == {("shop", "web")}
-    assert desk.put(rule_for("api.shop.svc.cluster.local")) == {("shop", "web"), ("shop", "api")}
-    assert desk.put(rule_for("*.shop.svc.cluster.local")) == {("shop", "web"), ("shop", "api")}
+    assert desk.put(rule_for("web")) == {key("web")}
+    assert desk.put(rule_for("api.shop.svc.cluster.local")) == {key("web"), key("api")}
+    assert desk.put(rule_for("*.shop.svc.cluster.local")) == {key("web"), key("api")}
 
 
 def test_other_namespaces_are_left_alone() -> None:
@@ -149,8 +169,8 @@ def test_other_namespaces_are_left_alone() -> None:
     desk.put(canary("web"))
     desk.put(canary("web", namespace="front"))
     for kind in (SERVICE, SIDECAR, METRIC_TEMPLATE, DEPLOYMENT):
-        assert desk.put(thing(kind, namespace="front")) == {("front", "web")}, kind
-    assert desk.put(thing(MUTATING_BINDING, "hold")) == {("shop", "web"), ("front", "web")}
+        assert desk.put(thing(kind, namespace="front")) == {key("web", "front")}, kind
+    assert desk.put(thing(MUTATING_BINDING, "hold")) == {key("web"), key("web", "front")}
 
 
 # -- against a look at everything
@@ -202,7 +222,7 @@ things = st.one_of(plans, planruns, routes, rules, others, ours)
 def backends_of(stored: Json) -> Backends:
     parsed = from_object({key: value for key, value in stored.items() if key != "status"})
     assert isinstance(parsed, CanaryPlan)
-    return Canary().compile(parsed, Facts()).backends
+    return Canary().compile(parsed, Facts()).split
 
 
 def matters(obj: Json, stored: Json, runs: list[Json]) -> bool:
@@ -256,7 +276,6 @@ def test_whatever_a_plan_reads_names_it(story: list[tuple[Json, int]], watched: 
         after = store.get(ref_of(obj))
         runs += every(desk, PLAN_RUN)
         for stored in [*plans_before, *every(desk, CANARY_PLAN)]:
-            key = (stored["metadata"]["namespace"], stored["metadata"]["name"])
             for version in (before, after):
                 if version is not None and matters(version, stored, runs):
-                    assert key in told, f"{obj} concerns {key}"
+                    assert ref_of(stored) in told, f"{obj} concerns {ref_of(stored)}"

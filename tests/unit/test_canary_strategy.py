@@ -94,17 +94,17 @@ def test_traffic_only_moves_the_route_and_leaves_it_there() -> None:
     assert program.workload == ""
     assert [step.instructions for step in program.steps] == [(Route(10),), (Route(100),), (Conclude(keep_route=True),)]
     assert program.steps[1].hold == 60
-    assert program.backends.stable == Side("web-v1", host="web", subset="v1")
-    assert program.backends.candidate == Side("web-v2", host="web-next")
+    assert program.split.stable == Side("web-v1", host="web", subset="v1")
+    assert program.split.candidate == Side("web-v2", host="web-next")
 
 
 def test_the_sides_of_a_split_are_told_apart_by_hash_and_run() -> None:
-    backends = compiled(steps=[{"weight": 1}], router={"virtualServices": ["web", "web-gateway"]}).backends
+    backends = compiled(steps=[{"weight": 1}], router={"virtualServices": ["web", "web-gateway"]}).split
     assert (backends.namespace, backends.service, backends.run) == ("shop", "web", "web-1")
     assert backends.stable == Side("web", labels={"pod-template-hash": "abc"})
     assert backends.candidate == Side("web-canary", labels={RUN_LABEL: "web-1"})
     assert backends.virtual_services == ("web", "web-gateway")
-    assert compiled(steps=[{"weight": 1}], service="front").backends.service == "front"
+    assert compiled(steps=[{"weight": 1}], service="front").split.service == "front"
 
 
 def test_gates_keep_looking_while_a_person_is_waited_for() -> None:

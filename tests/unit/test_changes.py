@@ -15,10 +15,10 @@ from tests.kit.builders import run, seen
 def test_subsets_are_written_alone_and_routes_only_when_they_are_there() -> None:
     spec = run(10.0)
     shop = World(given.objects(given.MIXED_PORTS))
-    name = Ref(PLAN_RUN, "shop", spec.program.backends.run)
+    name = Ref(PLAN_RUN, "shop", spec.program.split.run)
 
     def acting() -> Acting:
-        return Acting(name, "uid", spec, Istio(), Observation(seen(), shop.read()))
+        return Acting(name, "uid", spec, Observation(seen(), shop.read()), Istio())
 
     first = changes(acting(), Steer(0), ())
     assert {change.ref.kind for change in first} == {DESTINATION_RULE}

@@ -17,7 +17,7 @@ def shop(shell: Shell) -> Shell:
     hook = {"name": "object.sidecar-injector.istio.io", "failurePolicy": "Fail", "objectSelector": OBJECTS}
     shell.simulation.apply(thing(NAMESPACE, "shop"))
     shell.simulation.apply(thing(MUTATING_WEBHOOK, "istio-sidecar-injector", webhooks=[hook]))
-    shell.simulation.cluster.server.webhooks.append(inject)
+    shell.simulation.cluster.server.webhooks[:] = [inject]  # in place of the control plane that is not installed here
     return shell
 
 

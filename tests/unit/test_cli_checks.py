@@ -11,7 +11,7 @@ from rollout import registry
 from rollout.adapters.memory.world import World as Simulation
 from rollout.adapters.memory.world import shop_deployment, shop_service
 from rollout.checks import preflight, run
-from rollout.checks.permissions import RUN_STATUS
+from rollout.checks.needs import RUN_STATUS
 from rollout.cli import demo
 from rollout.plan.base import Json
 from rollout.plan.finding import Finding, Level

@@ -112,7 +112,7 @@ def test_a_change_is_told_within_seconds_and_a_burst_is_one_look(
     shell.ctrl_c_after(70)
     done = shell.run("get", "-w")
     assert {line.split()[0] for line in done.stdout.splitlines()[1:]} == {"web", "one", "two", "three"}
-    assert moments[1] - moments[0] == 2, "one list of the plans, and whether a controller is there"
+    assert moments[1] - moments[0] == 3, "one list of each kind of plans, and whether a controller is there"
 
 
 def test_that_nobody_drives_a_run_any_more_is_noticed_although_nothing_changes(

@@ -17,7 +17,16 @@ from rollout.cli.app import app
 from rollout.controller import foreground
 from rollout.controller.foreground import Foreground
 from rollout.controller.view import RunView
-from rollout.plan.kinds import CANARY_PLAN, CRD, DEPLOYMENT, METRIC_TEMPLATE, PLAN_DECISION, PLAN_RUN, VIRTUAL_SERVICE
+from rollout.plan.kinds import (
+    CANARY_PLAN,
+    CRD,
+    DEPLOYMENT,
+    METRIC_TEMPLATE,
+    PLAN_DECISION,
+    PLAN_RUN,
+    VIRTUAL_SERVICE,
+    Ref,
+)
 from rollout.plan.run import Phase
 from tests.kit.manifests import peers
 from tests.kit.shell import BAD, GOOD, Shell
@@ -68,8 +77,8 @@ def test_a_second_start_resumes(shell: Shell) -> None:
 def test_start_by_plan_name_needs_the_plan(shell: Shell) -> None:
     done = shell.run("start", "nothing")
     assert done.exit_code == 1
-    assert "no CanaryPlan nothing in namespace shop" in done.stderr
-    assert "next: rollout status" in done.stderr
+    assert "no plan nothing in namespace shop" in done.stderr
+    assert "next: rollout get -A" in done.stderr
 
 
 def test_start_without_a_new_version_says_what_to_do(shell: Shell) -> None:
@@ -401,7 +410,7 @@ def test_crds_are_printed_and_applied_once(shell: Shell) -> None:
     assert "CustomResourceDefinition/canaryplans.meshrollout.dev created" in first.stdout
     assert "created" not in second.stdout
     assert "unchanged" in second.stdout
-    assert len(shell.simulation.objects.of(CRD)) == 4
+    assert len(shell.simulation.objects.of(CRD)) == 5
 
 
 def test_version_and_completion() -> None:
@@ -433,7 +442,7 @@ def test_the_demo_promotes_one_and_rolls_one_back() -> None:
     stage = demo.simulated(pace=0)
     assert asyncio.run(demo.play(stage, Printer(Common(quiet=True)))) == 0
     engine = stage.session.engine
-    ended = asyncio.run(engine.runs("shop", "web"))
+    ended = asyncio.run(engine.runs(Ref(CANARY_PLAN, "shop", "web")))
     assert [view.state.phase for view in ended] == [Phase.ROLLED_BACK, Phase.SUCCEEDED]
     plans = asyncio.run(stage.session.world.cluster.list(CANARY_PLAN, "shop"))
     assert len(plans) == 1

@@ -7,26 +7,32 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import cel
 import pytest
 import yaml
 
 from rollout import bootstrap
 from rollout.adapters.memory.behaviour import Behaviour
-from rollout.checks.permissions import (
-    ENGINE,
+from rollout.checks.needs import (
     HOLD_MODE,
     ISTIO,
+    MESH,
+    MESH_AROUND,
+    MESH_PREFLIGHT,
+    MESH_TRAFFIC,
     PREFLIGHT,
     RELEASE,
     TELL,
     UNATTENDED,
     WORKLOAD,
+    engine,
     watched,
 )
 from rollout.install import Options, manifests
 from rollout.install.folder import files
 from rollout.install.options import BY, CONTROLLER, IMAGE, INSTALLED
 from rollout.plan.base import HELD, HOLD_LABEL, Json
+from rollout.plan.decisionpolicy import documents as decision_policy
 from rollout.plan.kinds import (
     CANARY_PLAN,
     CLUSTER_ROLE,
@@ -39,6 +45,7 @@ from rollout.plan.kinds import (
     NAMESPACE,
     PDB,
     PLAN_RUN,
+    PLANS,
     ROLE,
     ROLE_BINDING,
     VALIDATING_BINDING,
@@ -79,11 +86,12 @@ def granted(documents: list[Json]) -> set[Right]:
 
 
 def needed(options: Options) -> Iterator[Right]:
-    in_namespaces = (*watched((*ENGINE, *UNATTENDED, *WORKLOAD, *ISTIO)), *TELL, *PREFLIGHT, *RELEASE)
+    from_watches = watched((*engine(*PLANS), *UNATTENDED, *WORKLOAD, *ISTIO))
+    in_namespaces = (*from_watches, *TELL, *PREFLIGHT, *RELEASE, *MESH, *MESH_TRAFFIC, *MESH_PREFLIGHT)
     for where in options.namespaces or ("",):
         for need in in_namespaces:
             yield from ((where, need.kind.group, need.kind.plural, need.name, verb) for verb in need.verbs)
-    for need in watched(HOLD_MODE):
+    for need in (*watched(HOLD_MODE), *MESH_AROUND):
         yield from (("", need.kind.group, need.kind.plural, "", verb) for verb in need.verbs)
     yield (HOME, LEASE.group, LEASE.plural, "", "create")
     for verb in ("get", "patch"):
@@ -141,10 +149,21 @@ def test_no_rule_has_a_wildcard_or_reads_secrets(way: str) -> None:
         assert not {"secrets", "pods/exec", "impersonate", "escalate", "bind"} & {*rule["resources"], *rule["verbs"]}
 
 
-def test_in_named_namespaces_only_bindings_of_policies_are_seen_everywhere() -> None:
+def test_in_named_namespaces_only_what_has_no_namespace_is_seen_everywhere() -> None:
     documents = manifests(WAYS["in two namespaces"])
-    assert [b["roleRef"]["name"] for b in of(documents, CLUSTER_ROLE_BINDING)] == ["rollout-controller-hold-mode"]
+    everywhere = [b["roleRef"]["name"] for b in of(documents, CLUSTER_ROLE_BINDING)]
+    assert everywhere == ["rollout-controller-hold-mode", "rollout-controller-mesh-around"]
     assert {right[0] for right in granted(documents)} == {"", "a", "b", HOME}
+
+
+@pytest.mark.parametrize(("spec", "plans"), [({}, "canaryplans"), ({"kind": "MeshAdoptionPlan"}, "meshadoptionplans")])
+def test_an_order_is_checked_on_the_resource_of_its_plans_kind(spec: Json, plans: str) -> None:
+    (policy,) = (it for it in decision_policy("match") if it["kind"] == "ValidatingAdmissionPolicy")
+    named = {it["name"]: it["expression"] for it in policy["spec"]["variables"]}
+    # what this library lacks is the optional syntax of Kubernetes
+    written = named["plans"].replace("object.spec.?kind.orValue('')", "kind")
+    assert cel.evaluate(written, {"kind": spec.get("kind", "")}) == plans
+    assert "resource(variables.plans)" in policy["spec"]["validations"][0]["expression"]
 
 
 def test_a_secret_is_granted_by_its_name_in_its_namespace() -> None:
@@ -259,7 +278,8 @@ def test_fewer_namespaces_take_the_rights_in_all_of_them_back(shell: Shell) -> N
     installed(shell)
     said = installed(shell, "--namespaces", "shop")
     assert "ClusterRoleBinding/rollout-controller-core-rollout-system" in said["removed"]
-    assert stored(shell, CLUSTER_ROLE_BINDING) == ["rollout-controller-hold-mode-rollout-system"]
+    bound = [f"rollout-controller-{it}-rollout-system" for it in ("hold-mode", "mesh-around")]
+    assert stored(shell, CLUSTER_ROLE_BINDING) == bound
     assert "rollout-controller-core" in stored(shell, ROLE)
     installed(shell, "--hold", "none")
     assert not [name for name in stored(shell, ROLE) if "core" in name]

@@ -9,7 +9,7 @@ import pytest
 from rollout.adapters.memory.behaviour import Behaviour
 from rollout.adapters.memory.metrics import Fault, edge_for
 from rollout.adapters.memory.world import World
-from rollout.ports.metrics import Ask, CountAsk, Reading, ScalarAsk
+from rollout.ports.metrics import Ask, CountAsk, Reading, ScalarAsk, VectorAsk
 
 SUCCESS = CountAsk("success", "shop", "web")
 
@@ -74,6 +74,23 @@ async def test_callers_outside_the_mesh_are_not_counted() -> None:
     assert (await ask(world, SUCCESS)).status == "no-data"
 
 
+async def test_a_query_that_cannot_be_read_is_unknown_and_says_why(world: World) -> None:
+    for question in (ScalarAsk("sum(rate("), VectorAsk("sum(rate(")):
+        reading = await ask(world, question)
+        assert reading.status == "unknown"
+        assert "parse error" in reading.detail
+
+
+async def test_queries_are_answered_from_what_was_sampled(world: World) -> None:
+    counted = ScalarAsk('sum(istio_requests_total{reporter="destination",destination_workload="web"})')
+    assert (await ask(world, counted)).value == world.traffic.ledger.by_workload["web"]
+    by_pod = await ask(world, VectorAsk('sum by (pod) (rate(istio_requests_total{reporter="destination"}[20s]))'))
+    assert {one.labels["pod"] for one in by_pod.series} == set(world.ready_pods())
+    assert (await ask(world, ScalarAsk(by_pod.query))).status == "many"
+    slow = ScalarAsk("histogram_quantile(0.99, sum by (le) (rate(istio_request_duration_milliseconds_bucket[20s])))")
+    assert 500 < ((await ask(world, slow)).value or 0) <= 1000
+
+
 async def test_scalars_come_from_the_test(world: World) -> None:
     values = iter([1.0, 2.0])
     world.metrics.set_scalar("fixed", 0.25)
@@ -82,7 +99,7 @@ async def test_scalars_come_from_the_test(world: World) -> None:
     assert (await ask(world, ScalarAsk("fixed"))).value == 0.25
     assert [(await ask(world, ScalarAsk("moving"))).value for _ in range(2)] == [1.0, 2.0]
     assert (await ask(world, ScalarAsk("nan"))).status == "no-data"
-    assert (await ask(world, ScalarAsk("unheard of"))).status == "no-data"
+    assert (await ask(world, ScalarAsk("unheard_of"))).status == "no-data"
 
 
 @pytest.mark.parametrize(

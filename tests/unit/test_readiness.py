@@ -9,11 +9,12 @@ import pytest
 from rollout.adapters.mesh.istio import Istio
 from rollout.observe.readiness import Standing, blockers, scene, standing
 from rollout.observe.readiness.hosts import hosts
-from rollout.observe.survey import Survey, Timetable
+from rollout.observe.survey import Survey
 from rollout.observe.units import units
 from rollout.plan.base import Json
 from rollout.plan.finding import Finding, Level
 from rollout.plan.kinds import CRON_JOB, DAEMON_SET, MUTATING_WEBHOOK, Ref
+from rollout.ports.clock import Timetable
 from rollout.ports.mesh import Edge, Peer, Traffic, Unit
 from tests.kit.meshed import (
     HOME,

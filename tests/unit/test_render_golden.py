@@ -23,17 +23,18 @@ from rollout.controller.record import Unreadable
 from rollout.controller.status import plan_status
 from rollout.controller.view import RunView, StoredRun, UnreadRun
 from rollout.decide.reason import Reason
-from rollout.observe.survey import Timetable
 from rollout.plan.finding import Finding, Level
-from rollout.plan.kinds import CRON_JOB, Ref
+from rollout.plan.kinds import CANARY_PLAN, CRON_JOB, Ref
 from rollout.plan.program import Approve, CountGate, Prepare, Program, QueryGate, Route, Step
 from rollout.plan.run import GateState, Holding, Look, Note, Pause, Phase, State
+from rollout.ports.clock import Timetable
 from rollout.ports.mesh import Traffic
 from tests.kit.builders import NEW, SUCCESS, candidate, journal, progressing, workload
 from tests.kit.builders import run as a_run
 from tests.kit.builders import seen as seen_world
 from tests.kit.meshed import NOW, journey, survey_of
 
+HEAD = {"apiVersion": CANARY_PLAN.api_version, "kind": CANARY_PLAN.name}
 GOLDEN = Path(__file__).parent.parent / "golden"
 START = 1_763_906_400.0
 """14:00:00 UTC."""
@@ -208,14 +209,16 @@ def test_why_of_one_step_tells_only_what_happened_in_it() -> None:
 
 
 def test_plan() -> None:
-    preview = plan.Preview("web", program(), {"app": "shop/web:1.4.2"}, {"app": "shop/web:1.5.0"})
+    preview = plan.Preview(
+        Ref(CANARY_PLAN, "shop", "web"), program(), {"app": "shop/web:1.4.2"}, {"app": "shop/web:1.5.0"}
+    )
     same("plan.txt", plan.table(preview).plain + "\n")
     same_json("plan.json", plan.as_json(preview))
 
 
 def test_list_of_plans() -> None:
     rows = [
-        ({"metadata": {"name": name.replace(" ", "-"), "namespace": "shop"}, "spec": {}}, seen)
+        ({**HEAD, "metadata": {"name": name.replace(" ", "-"), "namespace": "shop"}, "spec": {}}, seen)
         for name, seen in scenes().items()
     ]
     rows_and_idle: list[tuple[dict[str, Any], RunView | None]] = [*rows, (rows[0][0], None)]
@@ -232,13 +235,13 @@ def plan_rows() -> list[plans.Row]:
     rows = []
     for name, seen in scenes().items():
         status = plan_status({"metadata": meta}, seen.name, seen.spec, seen.state, seen.now)
-        body = {"metadata": {**meta, "name": name.replace(" ", "-")}, "spec": spec, "status": status}
+        body = {**HEAD, "metadata": {**meta, "name": name.replace(" ", "-")}, "spec": spec, "status": status}
         under_way = not seen.state.phase.ended and seen.state.phase is not Phase.HELD
         rows.append(plans.Row(body, seen.now, seen, under_way or None, served=True))
     now = rows[0].now
     old = {**rows[1].plan["status"], "observedGeneration": 1}
     invalid = {"phase": "Invalid", "reason": "PreflightFailed", "observedGeneration": 2}
-    idle = {"metadata": {**meta, "name": "idle"}, "spec": spec}
+    idle = {**HEAD, "metadata": {**meta, "name": "idle"}, "spec": spec}
     return [
         *rows,
         plans.Row(idle, now),

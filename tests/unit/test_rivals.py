@@ -5,8 +5,13 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollout.checks.rivals import Ahead, Aim, ahead, aim_of
-from rollout.plan.base import Json
+from rollout.checks.rivals import Ahead, Aim, ahead, ahead_of_adoption, aim_of, at_work_on
+from rollout.plan.adoption import AdoptionSpec
+from rollout.plan.base import Json, ObjectMeta
+from rollout.plan.kinds import MESH_ADOPTION_PLAN
+from rollout.plan.objects import MeshAdoptionPlan
+from rollout.plan.program import Adoption, Conclude, Enrol, Program, SetMode, Shadow, Step, UnitName
+from rollout.plan.run import Phase, RunSpec, State, dump_spec, dump_state
 
 WEB, API, SHIFT = Aim("web"), Aim("api"), Aim("", "web")
 
@@ -51,6 +56,59 @@ def test_a_run_that_is_under_way_comes_home_first() -> None:
 def test_a_traffic_only_plan_and_one_with_a_target_of_that_name_are_no_rivals() -> None:
     assert ahead("shift", SHIFT, [plan("shift", 1, SHIFT), plan("web", 0)], [run("web")]) is None
     assert ahead("shift", SHIFT, [plan("shift", 1, SHIFT), plan("first", 0, SHIFT)], []) == Ahead("first")
+
+
+def adoption(name: str = "shop", **spec: object) -> MeshAdoptionPlan:
+    """A plan of adoption."""
+    return MeshAdoptionPlan(metadata=ObjectMeta(name=name, namespace="shop"), spec=AdoptionSpec.model_validate(spec))
+
+
+def adopting(phase: Phase = Phase.PROGRESSING, step: int = 0, *, ended: bool = False) -> Json:
+    """A stored run of an adoption of `web` and `api`: enrolled, counted, one pod made strict."""
+    web, api = UnitName("Deployment", "web"), UnitName("Deployment", "api")
+    steps = (
+        Step("enrol-web", (Enrol(web),)),
+        Step("enrol-api", (Enrol(api),)),
+        Step("count", (Shadow(),)),
+        Step("strict-web", (SetMode("STRICT", web, pods=1),)),
+        Step("conclude", (Conclude(),)),
+    )
+    program = Program("mesh-adoption", "", None, steps, adoption=Adoption("shop", "r"))
+    spec = dump_spec(RunSpec("shop", "uid", 1, 1, program, plan_kind="MeshAdoptionPlan"))
+    status: Json = {"state": dump_state(State(phase, step))} | ({"endedAt": "2026-01-01T00:01:00Z"} if ended else {})
+    return {"metadata": {"name": "shop-g1-1", "namespace": "shop"}, "spec": spec, "status": status}
+
+
+def test_an_adoption_begins_when_no_canary_is_under_way_but_of_who_stays_outside() -> None:
+    plans = [plan("shop")]
+    assert ahead_of_adoption(adoption(), plans, [run("web", ended=True)]) is None
+    first = ahead_of_adoption(adoption(), plans, [run("web")])
+    assert str(first) == "run web-1 of plan web is under way on Deployment/web; it ends first"
+    shifting = ahead_of_adoption(adoption(), plans, [run("shift", SHIFT)])
+    assert "on the traffic of web" in str(shifting)
+    outside = {"workload": {"name": "web"}, "reason": "later", "until": "2027-01-01"}
+    assert ahead_of_adoption(adoption(exceptions=[outside]), plans, [run("web")]) is None
+    port = [{**outside, "ports": [8080]}]
+    assert ahead_of_adoption(adoption(exceptions=port), plans, [run("web")]) is not None, "it comes in all the same"
+
+
+def test_of_two_adoptions_the_oldest_acts_and_a_run_under_way_ends_first() -> None:
+    plans = [plan("shop", 1), plan("first", 0)]
+    assert ahead_of_adoption(adoption(), plans, []) == Ahead("first", kind=MESH_ADOPTION_PLAN)
+    assert ahead_of_adoption(adoption("first"), plans, []) is None
+    left = ahead_of_adoption(adoption("first"), plans, [adopting()])
+    assert str(left).startswith("run shop-g1-1 of MeshAdoptionPlan shop is under way")
+    assert ahead_of_adoption(adoption("first"), plans, [adopting(ended=True)]) is None
+
+
+def test_a_canary_is_no_rival_of_an_adoption_but_of_what_it_is_at_work_on() -> None:
+    assert ahead("shop", WEB, [plan("shop")], [adopting()]) is None, "that is looked at by `at_work_on`"
+    assert at_work_on(adopting(step=0)) == {"web"}
+    assert at_work_on(adopting(step=1)) == {"api"}
+    assert at_work_on(adopting(Phase.HOLDING, 2)) == frozenset(), "who waits for weeks is in nobody's way"
+    assert at_work_on(adopting(step=3)) == {"web"}
+    assert at_work_on(adopting(Phase.ROLLING_BACK, 3)) == {"web", "api"}
+    assert at_work_on(run("web")) == frozenset(), "it cannot be read"
 
 
 NAMES = st.sampled_from(["a", "b", "c"])

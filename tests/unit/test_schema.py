@@ -12,11 +12,11 @@ from pydantic import BaseModel
 
 from rollout.controller.status import plan_status, run_status
 from rollout.plan.base import Json
-from rollout.plan.kinds import CANARY_PLAN, METRIC_TEMPLATE, PLAN_DECISION, PLAN_RUN
+from rollout.plan.kinds import CANARY_PLAN, MESH_ADOPTION_PLAN, METRIC_TEMPLATE, PLAN_DECISION, PLAN_RUN
 from rollout.plan.program import Backends, Program, Side
 from rollout.plan.run import Phase, RunSpec, State
 from rollout.plan.schema import crd_documents, render
-from rollout.plan.status import PlanStatus, RunStatus
+from rollout.plan.status import AdoptionStatus, PlanStatus, RunStatus
 from rollout.plan.structural import NotStructuralError, structural
 
 CRDS = Path(__file__).parents[2] / "crds"
@@ -51,17 +51,17 @@ def test_the_files_have_no_anchors_and_say_that_they_are_generated() -> None:
 
 def test_every_kind_that_is_stored_has_a_definition() -> None:
     names = {document["metadata"]["name"] for document in crd_documents()}
-    kinds = (CANARY_PLAN, PLAN_RUN, PLAN_DECISION, METRIC_TEMPLATE)
+    kinds = (CANARY_PLAN, MESH_ADOPTION_PLAN, PLAN_RUN, PLAN_DECISION, METRIC_TEMPLATE)
     assert names == {f"{kind.plural}.{kind.group}" for kind in kinds}
 
 
 def test_no_short_name_is_taken_by_others() -> None:
     short = [name for document in crd_documents() for name in document["spec"]["names"]["shortNames"]]
-    assert short == ["cplan", "prun", "pdec", "mtpl"]
+    assert short == ["cplan", "mplan", "prun", "pdec", "mtpl"]
 
 
 def test_every_field_that_people_write_is_explained() -> None:
-    for kind in ("CanaryPlan", "PlanDecision", "MetricTemplate"):
+    for kind in ("CanaryPlan", "MeshAdoptionPlan", "PlanDecision", "MetricTemplate"):
         for schema in walk(schemas()[kind]["properties"]["spec"]):
             for name, field in schema.get("properties", {}).items():
                 assert field.get("description"), f"{kind}: {name} has no docstring"
@@ -112,6 +112,15 @@ def test_what_is_written_into_a_status_is_in_its_schema(phase: Phase) -> None:
     owner = {"metadata": {"generation": 2}}
     PlanStatus.model_validate(plan_status(owner, "web-1", spec, state, 3.0), by_alias=True, by_name=False)
     RunStatus.model_validate(run_status(owner, spec, state, 3.0), by_alias=True, by_name=False)
+
+
+def test_the_status_of_an_adoption_says_all_that_any_plan_says_and_more() -> None:
+    status = schemas()["MeshAdoptionPlan"]["properties"]["status"]["properties"]
+    canary = schemas()["CanaryPlan"]["properties"]["status"]["properties"]
+    assert canary.items() <= status.items()
+    assert status.keys() - canary.keys() == {"stage", "doing", "units", "blockers"}
+    said = {"stage": "strict", "doing": "strict-deployment-web", "units": "3/7", "blockers": ["CronJob/report"]}
+    AdoptionStatus.model_validate(said, by_alias=True, by_name=False)
 
 
 class Node(BaseModel):

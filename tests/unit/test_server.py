@@ -92,7 +92,7 @@ async def test_metrics_are_scraped_and_a_deleted_plan_has_no_series(
     async with http.get("/metrics") as response:
         assert response.headers["Content-Type"].startswith("text/plain")
         text = await response.text()
-    assert 'meshrollout_phase{namespace="shop",phase="Idle",plan="web"} 1.0' in text
+    assert 'meshrollout_phase{kind="CanaryPlan",namespace="shop",phase="Idle",plan="web"} 1.0' in text
     controller.take(scope, Gone(ref_of(plan), "u", "6"))
     assert 'plan="web"' not in (await answer(http, "/metrics"))[1]
 

@@ -13,7 +13,7 @@ from rollout.controller.telemetry import Telemetry
 from rollout.controller.view import RunView
 from rollout.errors import Unavailable
 from rollout.plan.base import Json
-from rollout.plan.kinds import CANARY_PLAN, POD, Ref
+from rollout.plan.kinds import CANARY_PLAN, MESH_ADOPTION_PLAN, POD, Ref
 from rollout.plan.run import GateState, Look, Note, Phase, State
 from rollout.ports.watch import Blind, Gone, Listed, Put, Scope
 from tests.kit.builders import progressing, run
@@ -51,7 +51,10 @@ def test_a_plan_has_its_phase_and_weights_and_a_deleted_one_has_none() -> None:
     telemetry, stores = told()
     stores.take(PLANS, Listed((a_plan("web", "Progressing", weight=25), a_plan("api")), version="1"))
     registry = telemetry.registry
-    assert series(registry, "meshrollout_phase") == {("shop", "Progressing", "web"): 1, ("shop", "Idle", "api"): 1}
+    assert series(registry, "meshrollout_phase") == {
+        ("CanaryPlan", "shop", "Progressing", "web"): 1,
+        ("CanaryPlan", "shop", "Idle", "api"): 1,
+    }
     assert series(registry, "meshrollout_weight_ratio") == {
         ("candidate", "shop", "web"): 0.25,
         ("stable", "shop", "web"): 0.75,
@@ -59,10 +62,23 @@ def test_a_plan_has_its_phase_and_weights_and_a_deleted_one_has_none() -> None:
         ("stable", "shop", "api"): 1,
     }
     stores.take(PLANS, Put(a_plan("web", "Succeeded", 5)))
-    assert ("shop", "Progressing", "web") not in series(registry, "meshrollout_phase")
+    assert ("CanaryPlan", "shop", "Progressing", "web") not in series(registry, "meshrollout_phase")
     stores.take(PLANS, Gone(Ref(CANARY_PLAN, "shop", "web"), "web", "6"))
-    assert series(registry, "meshrollout_phase") == {("shop", "Idle", "api"): 1}
+    assert series(registry, "meshrollout_phase") == {("CanaryPlan", "shop", "Idle", "api"): 1}
     assert b'plan="web"' not in generate_latest(registry)
+
+
+def test_an_adoption_of_the_same_name_has_a_phase_of_its_own_and_no_weight() -> None:
+    adoptions = Scope(MESH_ADOPTION_PLAN)
+    telemetry, stores = told(PLANS, adoptions)
+    stores.take(PLANS, Listed((a_plan("web"),), version="1"))
+    adoption = {**a_plan("web", "Holding"), "kind": "MeshAdoptionPlan"}
+    stores.take(adoptions, Listed((adoption,), version="1"))
+    assert series(telemetry.registry, "meshrollout_phase") == {
+        ("CanaryPlan", "shop", "Idle", "web"): 1,
+        ("MeshAdoptionPlan", "shop", "Holding", "web"): 1,
+    }
+    assert len(series(telemetry.registry, "meshrollout_weight_ratio")) == 2
 
 
 def test_memory_and_blind_watches_are_told() -> None:
@@ -151,13 +167,13 @@ def test_names_and_labels_are_the_promised_ones_and_a_run_is_never_a_label() -> 
             if not sample.name.endswith("_created"):
                 found.setdefault(metric.name, set()).update(set(sample.labels) - {"le"})
     assert found == {
-        "meshrollout_phase": {"namespace", "plan", "phase"},
+        "meshrollout_phase": {"kind", "namespace", "plan", "phase"},
         "meshrollout_weight_ratio": {"namespace", "plan", "backend"},
         "meshrollout_objects": {"kind"},
         "meshrollout_watches_blind": set(),
         "meshrollout_runs": {"strategy", "outcome", "reason"},
         "meshrollout_run_duration_seconds": {"strategy", "outcome"},
-        "meshrollout_gate_value": {"namespace", "plan", "gate"},
+        "meshrollout_gate_value": {"kind", "namespace", "plan", "gate"},
         "meshrollout_gate_verdicts": {"verdict"},
         "meshrollout_events": {"reason"},
         "meshrollout_reconcile_errors": {"error"},

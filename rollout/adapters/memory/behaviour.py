@@ -32,6 +32,18 @@ class Behaviour:
     """The image cannot be pulled."""
     unschedulable_after: int | None = None
     """No node has room for more than so many pods of this image."""
+    run_seconds: float = 20.0
+    """How long the containers of a Job run."""
+    proxy_start_seconds: float = 1.0
+    """From being scheduled to the readiness of the pod's proxy, where it has one; only then do the others start."""
+    proxy_never_ready: bool = False
+    """The pod's proxy does not get ready."""
+    proxy_seconds: float = 0.0
+    """What the pod's proxy adds to each request."""
+    proxy_cores: float = 0.02
+    """What the pod's proxy takes of the node's CPU."""
+    proxy_bytes: float = 60e6
+    """And of its memory."""
 
 
 GOOD: Final = Behaviour()

@@ -24,6 +24,8 @@ class _Life:
     scheduled: float
     started: bool = False
     stopping: float | None = None
+    ends: bool = False
+    """It belongs to a Job that has not ended yet."""
     settled: tuple[str, int] | None = None
     """The pod's version and the behaviours that need no second look."""
 
@@ -51,7 +53,7 @@ class Kubelet:
     @property
     def busy(self) -> bool:
         """Whether time alone can change a pod."""
-        return any(not life.started or life.stopping is not None for life in self._lives.values())
+        return any(not it.started or it.ends or it.stopping is not None for it in self._lives.values())
 
     def _schedule(self, pod: Json) -> bool:
         limit = self._behaviours.of_pod(pod).unschedulable_after
@@ -83,18 +85,26 @@ class Kubelet:
         known = (pod["metadata"]["resourceVersion"], self._behaviours.changes)
         if life.settled == known:
             return
+        if self._over(pod, life):
+            life.settled = known
+            return
+        own = self._behaviours.of_pod(pod)
+        sidecars = [it for it in pod["spec"].get("initContainers") or () if it.get("restartPolicy") == "Always"]
+        since = self._objects.now() - life.scheduled
+        carried = since >= own.proxy_start_seconds and not own.proxy_never_ready if sidecars else None
         missing = "" if life.started else self._missing(pod)
         statuses = [
-            self._container(container, life, missing, self._behaviours.of(container["image"]))
+            self._container(container, life, missing, self._behaviours.of(container["image"]), carried=carried)
             for container in pod["spec"]["containers"]
         ]
-        ready = all(status["ready"] for status in statuses)
+        ready = all(status["ready"] for status in statuses) and carried is not False
         started = all("running" in status["state"] for status in statuses)
         life.started = life.started or ready
         word = "True" if ready else "False"
+        begun = "True" if carried is not False or life.started else "False"
         conditions: list[Json] = [
             {"type": "PodScheduled", "status": "True"},
-            {"type": "Initialized", "status": "True"},
+            {"type": "Initialized", "status": begun},
             {"type": "ContainersReady", "status": word},
             {"type": "Ready", "status": word},
         ]
@@ -104,14 +114,39 @@ class Kubelet:
             "startTime": rfc3339(life.scheduled),
             "containerStatuses": statuses,
         }
+        if sidecars:
+            status["initContainerStatuses"] = [_sidecar(it, life, carried=bool(carried)) for it in sidecars]
         self._store(pod, status, conditions)
-        life.settled = known if ready else None
+        life.settled = known if ready and not life.ends else None
 
-    def _container(self, container: Json, life: _Life, missing: str, behaviour: Behaviour) -> Json:
+    def _over(self, pod: Json, life: _Life) -> bool:
+        """End the pod of a Job when its containers have run; whether it has ended."""
+        own, status = self._behaviours.of_pod(pod), pod.get("status", {})
+        if status.get("phase") == "Succeeded":
+            return True
+        life.ends = pod["spec"].get("restartPolicy", "Always") != "Always"
+        if not life.ends:
+            return False
         age = self._objects.now() - life.scheduled
+        if not life.started or own.never_ready or age < own.start_seconds + own.proxy_start_seconds + own.run_seconds:
+            return False
+        life.ends = False
+        ended = [{**it, "ready": False, "state": {"terminated": {"exitCode": 0}}} for it in status["containerStatuses"]]
+        no = [{"type": type_, "status": "False", "reason": "PodCompleted"} for type_ in ("ContainersReady", "Ready")]
+        same = [it for it in status["conditions"] if it["type"] in ("PodScheduled", "Initialized")]
+        self._store(pod, {**status, "phase": "Succeeded", "containerStatuses": ended}, [*map(dict, same), *no])
+        return True
+
+    def _container(
+        self, container: Json, life: _Life, missing: str, behaviour: Behaviour, *, carried: bool | None
+    ) -> Json:
+        """One container; `carried` is whether the pod's proxy is ready, None for a pod without one."""
+        age = self._objects.now() - life.scheduled - (0.0 if carried is None else behaviour.proxy_start_seconds)
         restarts, ready = 0, False
         if missing:
             state = _waiting("CreateContainerConfigError", missing)
+        elif carried is False and not life.started:
+            state = _waiting("PodInitializing", "")
         elif behaviour.image_pull_error and not life.started:
             reason = "ErrImagePull" if age < _PULL_BACKOFF else "ImagePullBackOff"
             state = _waiting(reason, f'failed to pull image "{container["image"]}": not found')
@@ -173,14 +208,28 @@ def _config_refs(source: Json, config_map: str, secret: str, namespace: str) -> 
 
 def is_ready(pod: Json) -> bool:
     """Whether the pod takes requests: ready, and not being deleted."""
-    if "deletionTimestamp" in pod["metadata"]:
-        return False
-    conditions = pod.get("status", {}).get("conditions", ())
-    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
+    return "deletionTimestamp" not in pod["metadata"] and runs(pod)
+
+
+def runs(pod: Json) -> bool:
+    """Whether its containers run, so that it may call others: ready, be it on its way out."""
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in pod.get("status", {}).get("conditions", ()))
 
 
 def _images(pod: Json) -> list[str]:
     return [container["image"] for container in pod["spec"]["containers"]]
+
+
+def _sidecar(container: Json, life: _Life, *, carried: bool) -> Json:
+    state = {"running": {"startedAt": rfc3339(life.scheduled)}}
+    return {
+        "name": container["name"],
+        "image": container.get("image", ""),
+        "ready": carried,
+        "started": carried,
+        "restartCount": 0,
+        "state": state,
+    }
 
 
 def _waiting(reason: str, message: str) -> Json:

@@ -12,13 +12,21 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
+from rollout.adapters.memory.injector import installed
 from rollout.adapters.memory.kubelet import is_ready
 from rollout.adapters.memory.objects import Objects
+from rollout.adapters.memory.policies import ROOT_NAMESPACE
 from rollout.adapters.memory.rules import matches
 from rollout.plan.base import Json
-from rollout.plan.kinds import DESTINATION_RULE, POD, SERVICE, VIRTUAL_SERVICE
+from rollout.plan.kinds import (
+    AUTHORIZATION_POLICY,
+    DESTINATION_RULE,
+    PEER_AUTHENTICATION,
+    POD,
+    SERVICE,
+    VIRTUAL_SERVICE,
+)
 
-ROOT_NAMESPACE: Final = "istio-system"
 _CLUSTER: Final = ".cluster.local"
 
 
@@ -31,6 +39,10 @@ class Cause(StrEnum):
     """No ready pod behind the destination."""
     NO_ROUTE = "NR"
     """No route of the VirtualService matches."""
+    REFUSED = "refused"
+    """The server's proxy wants mTLS, and closed a connection without it: it has seen no request."""
+    DENIED = "403"
+    """An authorization policy in the server's proxy refused it."""
     KILLED = "killed"
     """The pod was gone when the request arrived."""
     ANSWERED_5XX = "5xx"
@@ -46,6 +58,19 @@ class Caller:
     labels: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     path: str = "/"
+    workload: str = "client"
+    """Its name in metrics."""
+    account: str = "client"
+    """Its service account: who it is in mTLS."""
+    port: str = ""
+    """The name of the Service's port that it calls; the first one when empty."""
+    pod: tuple[str, str] = ("", "")
+    """Namespace and name, of a caller that is a pod."""
+
+    @property
+    def title(self) -> str:
+        """`shop/front`."""
+        return f"{self.namespace}/{self.workload}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,17 +94,22 @@ class Snapshot:
     virtual_services: Sequence[Json]
     destination_rules: Sequence[Json]
     services: Sequence[Json]
+    peer_authentications: Sequence[Json]
+    authorization_policies: Sequence[Json]
     pods: Sequence[Json]
+    guarded: bool = False
+    """Whether there is a control plane, so that pods are in the mesh by their proxies and policies count."""
 
 
-ROUTING: Final = (VIRTUAL_SERVICE, DESTINATION_RULE, SERVICE)
-"""A write to one of these may change where requests go at once."""
+ROUTING: Final = (VIRTUAL_SERVICE, DESTINATION_RULE, SERVICE, PEER_AUTHENTICATION, AUTHORIZATION_POLICY)
+"""A write to one of these may change at once where requests go, or whether they are taken."""
 
 
 def snapshot(objects: Objects) -> Snapshot:
     """The present state; cheap, because stored objects never change in place."""
-    virtual_services, destination_rules, services, pods = (objects.of(kind) for kind in (*ROUTING, POD))
-    return Snapshot(objects.now(), objects.revision, virtual_services, destination_rules, services, pods)
+    routes, rules, services, modes, policies, pods = (objects.of(kind) for kind in (*ROUTING, POD))
+    guarded = installed(objects)
+    return Snapshot(objects.now(), objects.revision, routes, rules, services, modes, policies, pods, guarded)
 
 
 def fqdn(host: str, namespace: str) -> str:
@@ -168,7 +198,7 @@ def _text_matches(text: str, wanted: Json) -> bool:
 
 
 def _share(weight: float, seen: Snapshot, caller: Caller, host: str, subset: str) -> Share:
-    service = _service(seen, host)
+    service = service_of(seen, host)
     labels = _subset_labels(seen, caller, host, subset) if subset else {}
     if service is None or labels is None:
         return Share(weight, subset=subset, cause=Cause.NO_CLUSTER)
@@ -194,6 +224,17 @@ def _subset_labels(seen: Snapshot, caller: Caller, host: str, subset: str) -> Ma
     return None
 
 
+def client_tls(seen: Snapshot, caller: Caller, host: str, subset: str = "") -> str:
+    """How rules tell the caller's proxy to speak to a host; empty when none does."""
+    found = ""
+    for rule in _rules_for(seen, caller, host):
+        parts = [rule["spec"], *(it for it in rule["spec"].get("subsets", ()) if it["name"] == subset)]
+        for part in parts:
+            tls = (part.get("trafficPolicy") or {}).get("tls")
+            found = found if tls is None else str(tls.get("mode", "DISABLE"))
+    return found
+
+
 def _rules_for(seen: Snapshot, caller: Caller, host: str) -> list[Json]:
     """The rules that the caller's proxy merges: of its own namespace, else the Service's, else the root's."""
     rules = [
@@ -215,13 +256,14 @@ def _rules_for(seen: Snapshot, caller: Caller, host: str) -> list[Json]:
     return []
 
 
-def _service(seen: Snapshot, host: str) -> Json | None:
+def service_of(seen: Snapshot, host: str) -> Json | None:
+    """The Service behind a full name."""
     named = (s for s in seen.services if fqdn(s["metadata"]["name"], s["metadata"]["namespace"]) == host)
     return next(named, None)
 
 
 def _is_tcp(seen: Snapshot, host: str) -> bool:
-    service = _service(seen, host)
+    service = service_of(seen, host)
     ports: Sequence[Json] = service["spec"].get("ports", ()) if service is not None else ()
     return bool(ports) and str(ports[0].get("name", "")).split("-")[0] == "tcp"
 

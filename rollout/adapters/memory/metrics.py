@@ -1,36 +1,50 @@
-"""The port `Metrics` on the counters of the simulated traffic, with every way in which metrics fail."""
+"""The port `Metrics` on the counters of the simulated traffic, with every way in which metrics fail.
+
+Queries are answered from what was sampled so far, as a Prometheus that scrapes every pod would; what a test sets for a
+query counts before that.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final, Literal
 
+from rollout.adapters.memory.behaviour import Behaviours
+from rollout.adapters.memory.injector import PROXY, carried
 from rollout.adapters.memory.objects import Objects
+from rollout.adapters.memory.promql import Vector, answer
+from rollout.adapters.memory.promql_parse import QueryError
+from rollout.adapters.memory.series import NAME, Key, SeriesStore, labelled
+from rollout.adapters.memory.telemetry import EDGES, Value
 from rollout.adapters.memory.traffic import PodCounters, Traffic
 from rollout.plan.kinds import POD, Ref
 from rollout.ports.metrics import Ask, CountAsk, Reading, ScalarAsk, Series, VectorAsk
 
-EDGES: Final = (0.0005, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
-"""Histogram edges of Istio's request duration, seconds."""
-
 LINGER: Final = 30.0
 """Until a target that is gone takes its series with it: two intervals in which nobody has scraped it."""
-
 Fault = Literal["outage", "no-data", "stale", "many"]
+_UP: Final = labelled({"job": "prometheus", "instance": "localhost:9090"})
+_CPU, _MEMORY = "container_cpu_usage_seconds_total", "container_memory_working_set_bytes"
 
 
 class MemoryMetrics:
     """Answers from the traffic's counters; `fault` makes all answers fail in one way until it is None again."""
 
-    def __init__(self, objects: Objects, traffic: Traffic) -> None:
+    def __init__(self, objects: Objects, traffic: Traffic, behaviours: Behaviours) -> None:
         self.fault: Fault | None = None
         self.linger = LINGER
         """Seconds for which the series of a pod that is gone are still answered."""
         self.asked = 0
         """Questions so far: an idle controller asks none."""
+        self.store = SeriesStore()
+        """What has been sampled."""
         self._objects = objects
         self._traffic = traffic
+        self._behaviours = behaviours
+        self._cpu: dict[tuple[str, str], float] = {}
+        self._sampled = objects.now()
+        self._up = Key("up", _UP)
         self._scalars: dict[str, Callable[[], float | None]] = {}
         self._vectors: dict[str, tuple[Series, ...]] = {}
         self._gone: dict[str, float] = {}
@@ -47,6 +61,13 @@ class MemoryMetrics:
     def set_vector(self, query: str, series: Iterable[tuple[Mapping[str, str], float]]) -> None:
         """What a query answers with several series: their labels and values; none at all for no data."""
         self._vectors[query] = tuple(Series(labels, value) for labels, value in series)
+
+    def tick(self) -> None:
+        """Take a sample of everything, when it is time."""
+        now = self._objects.now()
+        if self.store.due(now):
+            self.store.sample(now, self._scrape(now))
+            self._sampled = now
 
     async def ask(self, asks: Sequence[Ask]) -> Mapping[Ask, Reading]:
         """See `ports.metrics.Metrics.ask`."""
@@ -78,16 +99,44 @@ class MemoryMetrics:
             case CountAsk():
                 return self._counts(ask)
 
+    def _scrape(self, now: float) -> Iterator[Value]:
+        pods = self._objects.of(POD)
+        names = [(pod["metadata"]["namespace"], pod["metadata"]["name"]) for pod in pods]
+        yield self._up, 1.0
+        yield from self._traffic.telemetry.scrape(names)
+        cpu = {}
+        for name, pod in zip(names, pods, strict=True):
+            if carried(pod):
+                own = self._behaviours.of_pod(pod)
+                cpu[name] = self._cpu.get(name, 0.0) + own.proxy_cores * (now - self._sampled)
+                labels = labelled({"namespace": name[0], "pod": name[1], "container": PROXY})
+                yield Key(_CPU, labels), cpu[name]
+                yield Key(_MEMORY, labels), own.proxy_bytes
+        self._cpu = cpu
+
     def _vector(self, ask: VectorAsk) -> Reading:
-        series = tuple(one for one in self._vectors.get(ask.query, ()) if math.isfinite(one.value))
+        found = self._vectors.get(ask.query)
+        if found is None:
+            try:
+                found = _series(answer(ask.query, self.store, self._objects.now()))
+            except QueryError as error:
+                return Reading("unknown", ask.query, detail=str(error))
+        series = tuple(one for one in found if math.isfinite(one.value))
         return Reading("value" if series else "no-data", ask.query, series=series)
 
     def _scalar(self, ask: ScalarAsk) -> Reading:
         source = self._scalars.get(ask.query)
-        value = source() if source is not None else None
-        if value is None or math.isnan(value):
-            return Reading("no-data", ask.query)
-        return Reading("value", ask.query, value=value)
+        if source is not None:
+            return _number(ask, source())
+        try:
+            found = answer(ask.query, self.store, self._objects.now())
+        except QueryError as error:
+            return Reading("unknown", ask.query, detail=str(error))
+        if isinstance(found, float):
+            return _number(ask, found)
+        if len(found) > 1:
+            return Reading("many", ask.query, detail=f"{len(found)} series where one number was asked for")
+        return _number(ask, found[0][1] if found else None)
 
     def _counts(self, ask: CountAsk) -> Reading:
         slow = ask.metric == "slow"
@@ -110,6 +159,17 @@ def _bad(counters: PodCounters, metric: str, edge: float | None) -> int:
     if metric == "success":
         return counters.errors
     return 0 if edge is None else counters.slower_than(edge)
+
+
+def _number(ask: ScalarAsk, value: float | None) -> Reading:
+    if value is None or math.isnan(value):
+        return Reading("no-data", ask.query)
+    return Reading("value", ask.query, value=value)
+
+
+def _series(found: float | Vector) -> tuple[Series, ...]:
+    pairs = [({}, found)] if isinstance(found, float) else found
+    return tuple(Series({key: text for key, text in labels.items() if key != NAME}, value) for labels, value in pairs)
 
 
 def edge_for(slower_than: float) -> float:

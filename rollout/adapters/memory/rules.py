@@ -15,6 +15,8 @@ from rollout.plan.base import Json
 from rollout.plan.kinds import (
     CANARY_PLAN,
     DEPLOYMENT,
+    JOB,
+    MESH_ADOPTION_PLAN,
     METRIC_TEMPLATE,
     PLAN_DECISION,
     PLAN_RUN,
@@ -24,12 +26,13 @@ from rollout.plan.kinds import (
     VIRTUAL_SERVICE,
     Kind,
 )
-from rollout.plan.objects import CanaryPlan, MetricTemplate, PlanDecision
+from rollout.plan.objects import CanaryPlan, MeshAdoptionPlan, MetricTemplate, PlanDecision
 from rollout.plan.run import RUN_SPEC
 
 STATUS_SUBRESOURCE: Final = frozenset(
     {"Deployment", "ReplicaSet", "Pod", "Service", "CanaryPlan", "PlanRun", "HorizontalPodAutoscaler"}
     | {"PodDisruptionBudget", "VirtualService", "DestinationRule"}
+    | {"StatefulSet", "DaemonSet", "Job", "CronJob", "MeshAdoptionPlan"}
 )
 """Kinds whose status is written apart from the rest."""
 
@@ -37,6 +40,7 @@ _IMMUTABLE_SPEC: Final = frozenset({"PlanRun", "PlanDecision"})
 
 _MODELS: Final[Mapping[Kind, Callable[[Json], object]]] = {
     CANARY_PLAN: CanaryPlan.model_validate,
+    MESH_ADOPTION_PLAN: MeshAdoptionPlan.model_validate,
     METRIC_TEMPLATE: MetricTemplate.model_validate,
     PLAN_DECISION: PlanDecision.model_validate,
     PLAN_RUN: lambda obj: RUN_SPEC.validate_python(obj["spec"]),
@@ -87,6 +91,38 @@ def _default_deployment(obj: Json) -> Json:
     return {**obj, "spec": spec}
 
 
+def _default_stateful_set(obj: Json) -> Json:
+    own = {"replicas": 1, "podManagementPolicy": "OrderedReady", "revisionHistoryLimit": 10, **obj["spec"]}
+    strategy = {"type": "RollingUpdate", **own.get("updateStrategy", {})}
+    if strategy["type"] == "RollingUpdate":
+        strategy["rollingUpdate"] = {"partition": 0, **strategy.get("rollingUpdate", {})}
+    return {**obj, "spec": {**own, "updateStrategy": strategy, "template": _default_template(own["template"])}}
+
+
+def _default_daemon_set(obj: Json) -> Json:
+    own = {"revisionHistoryLimit": 10, **obj["spec"]}
+    strategy = {"type": "RollingUpdate", **own.get("updateStrategy", {})}
+    if strategy["type"] == "RollingUpdate":
+        strategy["rollingUpdate"] = {"maxSurge": 0, "maxUnavailable": 1, **strategy.get("rollingUpdate", {})}
+    return {**obj, "spec": {**own, "updateStrategy": strategy, "template": _default_template(own["template"])}}
+
+
+def _default_job_spec(spec: Json) -> Json:
+    own = {"backoffLimit": 6, "completions": 1, "parallelism": 1, "suspend": False, **spec}
+    return {**own, "template": _default_template(own["template"])}
+
+
+def _default_job(obj: Json) -> Json:
+    return {**obj, "spec": _default_job_spec(obj["spec"])}
+
+
+def _default_cron_job(obj: Json) -> Json:
+    limits = {"successfulJobsHistoryLimit": 3, "failedJobsHistoryLimit": 1}
+    own = {"concurrencyPolicy": "Allow", "suspend": False, **limits, **obj["spec"]}
+    template = own["jobTemplate"]
+    return {**obj, "spec": {**own, "jobTemplate": {**template, "spec": _default_job_spec(template["spec"])}}}
+
+
 def _default_service(obj: Json) -> Json:
     spec = {"type": "ClusterIP", "sessionAffinity": "None", **obj.get("spec", {})}
     spec["ports"] = [{"protocol": "TCP", "targetPort": port["port"], **port} for port in spec.get("ports", ())]
@@ -95,6 +131,10 @@ def _default_service(obj: Json) -> Json:
 
 _DEFAULTS: Final[Mapping[str, Callable[[Json], Json]]] = {
     "Deployment": _default_deployment,
+    "StatefulSet": _default_stateful_set,
+    "DaemonSet": _default_daemon_set,
+    "Job": _default_job,
+    "CronJob": _default_cron_job,
     "Service": _default_service,
     "Pod": _default_template,
 }
@@ -142,6 +182,8 @@ def _problems(kind: Kind, old: Json | None, new: Json) -> Iterable[str]:
     spec: Json = new.get("spec", {})
     if kind in (DEPLOYMENT, REPLICASET):
         yield from _workload_problems(old, spec)
+    elif kind == JOB and old is not None and old["spec"]["template"] != spec["template"]:
+        yield "spec.template: field is immutable"
     elif kind == POD and not spec.get("containers"):
         yield "spec.containers: Required value"
     elif kind == SERVICE and not spec.get("ports") and spec.get("clusterIP") != "None":

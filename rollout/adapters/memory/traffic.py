@@ -1,17 +1,21 @@
-"""Simulated requests: clients, what became of every request, and the counters that a Prometheus would scrape."""
+"""Simulated requests: clients, who sends and who answers, and the counters that a Prometheus would scrape."""
 
 from __future__ import annotations
 
 import random
 from collections import Counter, deque
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from rollout.adapters.memory.behaviour import Behaviour, Behaviours
+from rollout.adapters.memory.connection import Link, link, workload_of
+from rollout.adapters.memory.injector import carried
+from rollout.adapters.memory.kubelet import runs
+from rollout.adapters.memory.ledger import Failure, Leak, Ledger
 from rollout.adapters.memory.mesh import ROUTING, Caller, Cause, Share, Snapshot, fqdn, resolve, snapshot
 from rollout.adapters.memory.objects import Objects
-from rollout.adapters.memory.rolling import HASH_LABEL
+from rollout.adapters.memory.telemetry import Telemetry
 from rollout.plan.base import ROLE_LABEL, Json
 from rollout.plan.kinds import POD, Ref, ref_of
 
@@ -20,6 +24,19 @@ FAST: Final = 0.02
 NOBODY: Final = ""
 """The workload of a request that no pod answered."""
 
+Routes = list[tuple[Share, tuple[Link, ...]]]
+"""The shares of a caller's requests, each with what becomes of them at its pods."""
+
+
+@dataclass(slots=True)
+class Sender:
+    """One caller of a client: itself, or one of its pods."""
+
+    caller: Caller
+    turn: int = 0
+    routed: tuple[int, Routes] = (-1, [])
+    """Where its requests went last, and at which revision of the cluster."""
+
 
 @dataclass(slots=True)
 class Client:
@@ -27,12 +44,15 @@ class Client:
 
     host: str
     rate: float
-    """Requests per second."""
+    """Requests per second, of all its pods together."""
     caller: Caller
+    pods: bool = False
+    """The caller is a workload of the simulation: its pods call, each as it is, while there are any."""
     carry: float = 0.0
     turn: int = 0
-    routed: tuple[int, list[Share]] = (-1, [])
-    """Where its requests went last, and at which revision of the cluster."""
+    senders: dict[tuple[str, str], Sender] = field(default_factory=dict)
+    sent_at: int = -1
+    """The revision of the cluster that `senders` are of."""
 
 
 @dataclass(slots=True)
@@ -45,70 +65,17 @@ class PodCounters:
     errors: int = 0
     slow: int = 0
     slow_seconds: float = 0.0
+    fast_seconds: float = FAST
 
     def slower_than(self, edge: float) -> int:
         """Requests that took longer than so many seconds."""
-        if edge < FAST:
+        if edge < self.fast_seconds:
             return self.requests
         return self.slow if edge < self.slow_seconds else 0
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """Requests that failed together."""
-
-    at: float
-    host: str
-    cause: Cause
-    workload: str
-    count: int
-
-
-@dataclass(frozen=True, slots=True)
-class Leak:
-    """Requests that reached a canary pod through the plain Service: its share was nobody's decision.
-
-    Once the Deployment itself runs that version behind the same Service, it is none.
-    """
-
-    at: float
-    host: str
-    workload: str
-    count: int
-
-
-@dataclass(slots=True)
-class Ledger:
-    """What became of the requests."""
-
-    requests: int = 0
-    by_workload: Counter[str] = field(default_factory=Counter)
-    """Requests that reached a pod of the workload."""
-    failures: list[Failure] = field(default_factory=list)
-    leaks: list[Leak] = field(default_factory=list)
-
-    @property
-    def failed(self) -> int:
-        """Requests that did not get an answer below 500."""
-        return sum(failure.count for failure in self.failures)
-
-    @property
-    def dropped(self) -> int:
-        """Requests that no application answered: our fault, if anybody's."""
-        return sum(failure.count for failure in self.failures if failure.cause is not Cause.ANSWERED_5XX)
-
-    def failed_by(self, workload: str) -> int:
-        """Requests that this workload answered 5xx."""
-        return sum(f.count for f in self.failures if f.workload == workload and f.cause is Cause.ANSWERED_5XX)
-
-    def share(self, workload: str) -> float:
-        """The part of all answered requests that reached the workload, 0..1."""
-        total = self.by_workload.total()
-        return self.by_workload[workload] / total if total else 0.0
-
-
 class Traffic:
-    """Sends every client's requests each virtual second, by the routes of that moment.
+    """Sends every client's requests each virtual second, by the routes and policies of that moment.
 
     Proxies learn of changes `delay` seconds late.  Routes that existed only between two seconds are judged too: one
     request goes to each destination of them that would fail, so that no wrong order of writes stays unseen.
@@ -119,6 +86,7 @@ class Traffic:
         self.clients: list[Client] = []
         self.ledger = Ledger()
         self.pods: dict[str, PodCounters] = {}
+        self.telemetry = Telemetry()
         self._objects = objects
         self._behaviours = behaviours
         self._random = random.Random(seed)  # noqa: S311 - simulated, reproducible luck
@@ -146,6 +114,15 @@ class Traffic:
         self.clients.append(client)
         return client
 
+    def add_workload(
+        self, workload: str, service: str, namespace: str, rate: float, *, client_namespace: str = "", port: str = ""
+    ) -> Client:
+        """The pods of a workload as a client: each in the mesh if it has a proxy, and known by its service account."""
+        caller = Caller(client_namespace or namespace, workload=workload, port=port)
+        client = Client(fqdn(service, namespace), rate, caller, pods=True)
+        self.clients.append(client)
+        return client
+
     def fresh_ledger(self) -> Ledger:
         """Start counting anew; return the ledger so far."""
         ledger, self.ledger = self.ledger, Ledger()
@@ -164,10 +141,15 @@ class Traffic:
                 self._judge(self._known[0])
         seen = self._known[0]
         for client in self.clients:
+            senders = self._senders(seen, client)
+            if not senders:
+                continue
             client.carry += client.rate * elapsed
             count = int(client.carry)
             client.carry -= count
-            self._send(seen, client, count)
+            for sender, part in zip(senders, _dealt(count, len(senders), client.turn), strict=True):
+                self._send(seen, client, sender, part)
+            client.turn += count % len(senders)
 
     def _notice(self, ref: Ref) -> None:
         if ref.kind in ROUTING:
@@ -175,31 +157,58 @@ class Traffic:
             self._stale = False
         elif ref.kind == POD:
             self._stale = True
+            if self._objects.get(ref) is None:
+                self.telemetry.forget((ref.namespace, ref.name))
+
+    def _senders(self, seen: Snapshot, client: Client) -> Sequence[Sender]:
+        """Who sends for a client at this moment."""
+        if client.sent_at == seen.revision:
+            return [*client.senders.values()]
+        callers = [client.caller]
+        if client.pods:
+            own, name = client.caller.namespace, client.caller.workload
+            mine = (it for it in seen.pods if it["metadata"]["namespace"] == own and workload_of(it) == name)
+            callers = [_caller(client.caller, pod) for pod in mine if runs(pod)]
+        known = client.senders
+        client.senders = {it.pod: known.get(it.pod) or Sender(it) for it in callers}
+        client.sent_at = seen.revision
+        return [*client.senders.values()]
+
+    def _routes(self, seen: Snapshot, client: Client, sender: Sender) -> Routes:
+        if sender.routed[0] != seen.revision:
+            shares = resolve(seen, sender.caller, client.host)
+            links = [
+                tuple(link(seen, sender.caller, client.host, pod, share.subset) for pod in share.pods)
+                for share in shares
+            ]
+            sender.routed = (seen.revision, list(zip(shares, links, strict=True)))
+        return sender.routed[1]
 
     def _judge(self, seen: Snapshot) -> None:
         for client in self.clients:
-            if client.rate > 0:
-                for share in resolve(seen, client.caller, client.host):
-                    if share.cause is not None:
-                        self.ledger.requests += 1
-                        self._fail(client, share.cause, NOBODY, 1)
+            if client.rate <= 0:
+                continue
+            for sender in self._senders(seen, client):
+                for share, links in self._routes(seen, client, sender):
+                    for cause in [share.cause, *(it.cause for it in links)]:
+                        if cause is not None:
+                            self.ledger.requests += 1
+                            self._fail(client, cause, NOBODY, 1)
 
-    def _send(self, seen: Snapshot, client: Client, count: int) -> None:
+    def _send(self, seen: Snapshot, client: Client, sender: Sender, count: int) -> None:
         if count == 0:
             return
         self.ledger.requests += count
-        if client.routed[0] != seen.revision:
-            client.routed = (seen.revision, resolve(seen, client.caller, client.host))
-        shares = client.routed[1]
-        for share, part in zip(shares, self._split(shares, count), strict=True):
+        self.ledger.by_source[client.caller.title] += count
+        routes = self._routes(seen, client, sender)
+        for (share, links), part in zip(routes, self._split([share for share, _ in routes], count), strict=True):
             if share.cause is not None:
                 self._fail(client, share.cause, NOBODY, part)
                 continue
-            base, more = divmod(part, len(share.pods))
-            for index, pod in enumerate(share.pods):
-                extra = (index + client.turn) % len(share.pods) < more
-                self._answer(client, share, pod, base + extra)
-            client.turn += more
+            parts = _dealt(part, len(share.pods), sender.turn)
+            for pod, found, amount in zip(share.pods, links, parts, strict=True):
+                self._meet(client, sender, share, pod, found, amount)
+            sender.turn += part % len(share.pods)
 
     def _split(self, shares: list[Share], count: int) -> list[int]:
         if len(shares) == 1:
@@ -207,13 +216,28 @@ class Traffic:
         chosen = Counter(self._random.choices(range(len(shares)), [share.weight for share in shares], k=count))
         return [chosen[index] for index in range(len(shares))]
 
-    def _answer(self, client: Client, share: Share, pod: Json, count: int) -> None:
+    def _meet(self, client: Client, sender: Sender, share: Share, pod: Json, found: Link, count: int) -> None:
+        """Requests arrive at a pod."""
         if count == 0:
             return
-        workload = workload_of(pod)
         if self.delay > 0 and self._gone(pod):
-            self._fail(client, Cause.KILLED, workload, count)
+            self._fail(client, Cause.KILLED, found.target.workload, count)
             return
+        place, caller = (pod["metadata"]["namespace"], pod["metadata"]["name"]), sender.caller.pod
+        for tags in found.tags:
+            self.telemetry.verdict(place, found.target, found.protocol, tags, count)
+        if found.cause is not None:
+            code, flags = ("503", "UF,URX") if found.cause is Cause.REFUSED else ("403", "-")
+            if found.called and found.cause is not Cause.REFUSED:
+                self.telemetry.count(place, found.seen("destination", code), count)
+            if found.calls:
+                self.telemetry.count(caller, found.seen("source", code, flags), count)
+            self._fail(client, found.cause, found.target.workload, count)
+            return
+        self._answer(client, sender, share, pod, found, count)
+
+    def _answer(self, client: Client, sender: Sender, share: Share, pod: Json, found: Link, count: int) -> None:
+        workload, name = found.target.workload, pod["metadata"]["name"]
         behaviour = self._behaviours.of_pod(pod)
         errors, slow = self._errors(pod, count, behaviour), self._some(count, behaviour.slow_rate)
         self.ledger.by_workload[workload] += count
@@ -221,13 +245,27 @@ class Traffic:
             self.ledger.leaks.append(Leak(self._objects.now(), client.host, workload, count))
         if errors:
             self._fail(client, Cause.ANSWERED_5XX, workload, errors)
-        if client.caller.meshed:
-            name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
-            counters = self.pods.setdefault(name, PodCounters(namespace, workload))
+        extra = behaviour.proxy_seconds if carried(pod) else 0.0
+        durations = {FAST + extra: count - slow} | ({behaviour.slow_seconds + extra: slow} if slow else {})
+        place = (pod["metadata"]["namespace"], name)
+        if found.calls:
+            self._tell(sender.caller.pod, found, "source", count, errors, durations)
+        if found.called:
+            self._tell(place, found, "destination", count, errors, durations)
+            counters = self.pods.setdefault(name, PodCounters(place[0], workload))
             counters.requests += count
             counters.errors += errors
             counters.slow += slow
-            counters.slow_seconds = behaviour.slow_seconds
+            counters.slow_seconds, counters.fast_seconds = behaviour.slow_seconds + extra, FAST + extra
+
+    def _tell(
+        self, pod: tuple[str, str], found: Link, reporter: str, count: int, errors: int, durations: dict[float, int]
+    ) -> None:
+        """What one of the proxies counts of answered requests."""
+        if count > errors:
+            self.telemetry.count(pod, found.seen(reporter, "200"), count - errors, durations)
+        if errors:
+            self.telemetry.count(pod, found.seen(reporter, "500"), errors, None if count > errors else durations)
 
     def _gone(self, pod: Json) -> bool:
         """Late proxies may know a pod that is no more."""
@@ -249,7 +287,20 @@ class Traffic:
 
     def _fail(self, client: Client, cause: Cause, workload: str, count: int) -> None:
         if count > 0:
-            self.ledger.failures.append(Failure(self._objects.now(), client.host, cause, workload, count))
+            failure = Failure(self._objects.now(), client.host, cause, workload, count, client.caller.title)
+            self.ledger.failures.append(failure)
+
+
+def _dealt(count: int, hands: int, turn: int) -> list[int]:
+    """Equal parts, the rest by turns."""
+    base, more = divmod(count, hands)
+    return [base + ((index + turn) % hands < more) for index in range(hands)]
+
+
+def _caller(whole: Caller, pod: Json) -> Caller:
+    meta, account = pod["metadata"], pod["spec"].get("serviceAccountName") or "default"
+    place = (meta["namespace"], meta["name"])
+    return replace(whole, meshed=carried(pod), labels=meta.get("labels") or {}, account=account, pod=place)
 
 
 def _leaks(share: Share, pod: Json) -> bool:
@@ -264,11 +315,3 @@ def _canary(pod: Json) -> bool:
 
 def _images(pod: Json) -> list[str]:
     return [container["image"] for container in pod["spec"]["containers"]]
-
-
-def workload_of(pod: Json) -> str:
-    """The name of the Deployment behind a pod, as the mesh's metrics have it."""
-    owners = pod["metadata"].get("ownerReferences", ())
-    hash_ = pod["metadata"].get("labels", {}).get(HASH_LABEL, "")
-    name: str = owners[0]["name"] if owners else ref_of(pod).name
-    return name.removesuffix(f"-{hash_}") if hash_ else name

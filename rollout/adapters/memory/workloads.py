@@ -1,4 +1,4 @@
-"""The controllers of the in-memory cluster together, on virtual time: Deployments, ReplicaSets, pods, garbage."""
+"""The controllers of the in-memory cluster together, on virtual time: workloads of all kinds, pods, garbage."""
 
 from __future__ import annotations
 
@@ -8,14 +8,28 @@ from rollout.adapters.memory.apiserver import ApiServer
 from rollout.adapters.memory.behaviour import Behaviours
 from rollout.adapters.memory.collector import Collector
 from rollout.adapters.memory.deployments import DeploymentController
+from rollout.adapters.memory.jobs import CronJobController, JobController
 from rollout.adapters.memory.kubelet import Kubelet
 from rollout.adapters.memory.replicasets import ReplicaSetController
 from rollout.adapters.memory.rolling import timed_out
+from rollout.adapters.memory.sets import DaemonSetController, StatefulSetController
 from rollout.plan.base import Json
-from rollout.plan.kinds import CONFIGMAP, DEPLOYMENT, POD, REPLICASET, SECRET, Ref
+from rollout.plan.kinds import (
+    CONFIGMAP,
+    CRON_JOB,
+    DAEMON_SET,
+    DEPLOYMENT,
+    JOB,
+    POD,
+    REPLICASET,
+    SECRET,
+    STATEFUL_SET,
+    Ref,
+)
+from rollout.ports.clock import Schedules, unscheduled
 
 _ROUNDS: Final = 200
-_WATCHED: Final = frozenset({DEPLOYMENT, REPLICASET, POD, CONFIGMAP, SECRET})
+_WATCHED: Final = frozenset({DEPLOYMENT, REPLICASET, POD, CONFIGMAP, SECRET, STATEFUL_SET, DAEMON_SET, JOB, CRON_JOB})
 
 
 class Workloads:
@@ -25,7 +39,9 @@ class Workloads:
     before they look at all: until then `observedGeneration` is behind, as on a busy cluster.
     """
 
-    def __init__(self, server: ApiServer, behaviours: Behaviours, *, lag: float = 0.0) -> None:
+    def __init__(
+        self, server: ApiServer, behaviours: Behaviours, *, lag: float = 0.0, schedules: Schedules = unscheduled
+    ) -> None:
         self.quota: dict[str, int] = {}
         """The most pods that a namespace may have."""
         self.lag = lag
@@ -33,7 +49,15 @@ class Workloads:
         self._behaviours = behaviours
         self._kubelet = Kubelet(self._objects, behaviours)
         self._collector = Collector(server)
-        self._controllers = (DeploymentController(server), ReplicaSetController(server, self.quota))
+        self._cron_jobs = CronJobController(server, schedules)
+        self._controllers = (
+            DeploymentController(server),
+            ReplicaSetController(server, self.quota),
+            StatefulSetController(server),
+            DaemonSetController(server),
+            self._cron_jobs,
+            JobController(server),
+        )
         self._writes = 0
         self._objects.watchers.append(self._notice)
         self._changed_at = self._objects.now()
@@ -77,6 +101,7 @@ class Workloads:
         """Whether the passing of time alone can change something."""
         return (
             self._kubelet.busy
+            or self._cron_jobs.due
             or any(_overdue(deployment, self._objects.now()) for deployment in self._objects.of(DEPLOYMENT))
             or any(rs["spec"].get("minReadySeconds") for rs in self._objects.of(REPLICASET))
         )

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from rollout.adapters.memory.behaviour import Behaviour, Behaviours
 from rollout.adapters.memory.clock import VirtualClock
 from rollout.adapters.memory.holdpolicy import attach_hold_policy, install_hold_policy
+from rollout.adapters.memory.injector import attach_injector, installation
 from rollout.adapters.memory.kubelet import is_ready
 from rollout.adapters.memory.metrics import MemoryMetrics
 from rollout.adapters.memory.objects import clone
@@ -17,6 +18,7 @@ from rollout.adapters.memory.workloads import Workloads
 from rollout.errors import NotFound
 from rollout.plan.base import Json
 from rollout.plan.kinds import CANARY_PLAN, DEPLOYMENT, POD, Kind, Ref, kind_of, ref_of
+from rollout.ports.clock import Schedules, unscheduled
 from rollout.ports.cluster import Guard, guard_of
 
 
@@ -32,19 +34,22 @@ class World:
         lag: float = 0.0,
         delay: float = 0.0,
         pace: float = 0.0,
+        schedules: Schedules = unscheduled,
     ) -> None:
         self.clock = VirtualClock(pace=pace)
         self.cluster = MemoryCluster(self.clock.now, seed=seed, unserved=unserved)
         self.objects = self.cluster.objects
         self.behaviours = Behaviours()
-        self.workloads = Workloads(self.cluster.server, self.behaviours, lag=lag)
+        self.workloads = Workloads(self.cluster.server, self.behaviours, lag=lag, schedules=schedules)
         self.traffic = Traffic(self.objects, self.behaviours, seed=seed, delay=delay)
-        self.metrics = MemoryMetrics(self.objects, self.traffic)
+        self.metrics = MemoryMetrics(self.objects, self.traffic, self.behaviours)
         attach_hold_policy(self.cluster.server)
+        attach_injector(self.cluster.server)
         if hold_policy:
             install_hold_policy(self.cluster)
         self.clock.each_second(self.workloads.tick)
         self.clock.each_second(self.traffic.tick)
+        self.clock.each_second(self.metrics.tick)
         self.user = self.cluster.as_somebody_else()
         """The owner of the objects: not the engine, whose rights a test may cut; cannot release a held Deployment."""
         self.user.deny("release", CANARY_PLAN)
@@ -111,6 +116,12 @@ class World:
         self.run(settle)
         if rate > 0:
             self.traffic.add_client(name, namespace, rate)
+
+    def install_istio(self, revision: str = "default", *, settle: float = 5.0) -> None:
+        """A control plane, ready: from now on pods are in the mesh by their proxies, and policies count."""
+        for obj in installation(revision):
+            self.apply(obj)
+        self.run(settle)
 
     # -- looking
 

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 from rich.text import Text
 
-from rollout.cli.render.plan import action, limit, tag
+from rollout.cli.render.adopting import headway
+from rollout.cli.render.plan import doing, limit, tag
 from rollout.cli.render.run import position, share, where
 from rollout.cli.render.words import (
     BAD,
@@ -74,7 +75,10 @@ def _top(view: RunView) -> Text:
 
 
 def _sides(view: RunView) -> list[Text]:
-    """Both versions with their shares, and their pods where they were seen."""
+    """Both versions with their shares, and their pods where they were seen; of an adoption, its stage."""
+    if view.spec.program.adoption is not None:
+        far = headway(view.spec.program, view.state)
+        return [Text(f"  stage {far}")] if far else []
     new = share(view)
     revision, seen = view.spec.revision, view.seen
     stable_pods = candidate_pods = ""
@@ -100,7 +104,7 @@ def _sides(view: RunView) -> list[Text]:
 
 def _names(view: RunView) -> tuple[str, str]:
     """Short names of both versions: the tags of the first image that differs, else the backends."""
-    revision, backends = view.spec.revision, view.spec.program.backends
+    revision, backends = view.spec.revision, view.spec.program.split
     for container, image in revision.images.items():
         before = revision.stable_images.get(container)
         if before and before != image:
@@ -126,7 +130,7 @@ def _steps(view: RunView) -> list[Text]:
 
 def _step(view: RunView, index: int, step: Step) -> list[Cell]:
     state = view.state
-    label = f"{index + 1} {' '.join(action(step).split())}"
+    label = f"{index + 1} {' '.join(doing(view.spec.program, step).split())}"
     if state.phase is Phase.SUCCEEDED or index < state.step:
         times = state.step_times
         took = length(times[index]) if index < len(times) else ""

@@ -9,8 +9,10 @@ from typing import Any, assert_never
 
 from rich.text import Text
 
+from rollout.cli.render.adopting import adopting, touched, unseen, way_back
 from rollout.cli.render.words import Cell, columns, length, lines, percent
 from rollout.decide.figures import points, slowness, what
+from rollout.plan.kinds import Ref
 from rollout.plan.program import (
     Approve,
     Conclude,
@@ -21,6 +23,7 @@ from rollout.plan.program import (
     Prepare,
     Program,
     QueryGate,
+    ReadyGate,
     Release,
     Route,
     Step,
@@ -36,10 +39,17 @@ _FAILURES = {"rollback": "roll back", "hold": "hold"}
 class Preview:
     """A program with what is known about it. Images are empty without a cluster."""
 
-    plan: str
+    ref: Ref
     program: Program
     stable: Mapping[str, str] = field(default_factory=dict)
     candidate: Mapping[str, str] = field(default_factory=dict)
+    unseen: str = ""
+    """Why the workloads of an adoption could not be looked at."""
+
+    @property
+    def plan(self) -> str:
+        """The plan's name."""
+        return self.ref.name
 
 
 def table(preview: Preview) -> Text:
@@ -47,12 +57,13 @@ def table(preview: Preview) -> Text:
     program = preview.program
     rows: list[list[Cell]] = [[" #", "ACTION", "HOLD", "ON FAILURE", "GATES (all must pass)"]]
     for number, step in enumerate(program.steps, 1):
-        rows.append([f"{number:2}", action(step), hold(step), _FAILURES[step.on_failure], " \n".join(gates(step))])
+        rows.append([f"{number:2}", doing(program, step), hold(step), failure(program, step), " \n".join(gates(step))])
     least, most = bounds(program)
     return lines(
         [
             Text(title(preview), "bold"),
             *_wrapped(rows),
+            *(_paragraph("unknown", unseen(preview.unseen)) if preview.unseen else ()),
             f"duration  {length(least)} to {length(most)}",
             *_paragraph("writes", ", ".join(writes(program))),
             *_paragraph("rollback", rollback(program)),
@@ -63,9 +74,12 @@ def table(preview: Preview) -> Text:
 def title(preview: Preview) -> str:
     """Plan, strategy, router, and the versions where they are known."""
     program = preview.program
-    where = f"{program.backends.namespace}/" if program.backends.namespace else ""
+    where = f"{program.namespace}/" if program.namespace else ""
+    if program.adoption is not None:
+        revision = f", revision {program.adoption.revision}" if program.adoption.revision else ""
+        return f"PLAN {where}{preview.plan}   {program.strategy} by {program.adoption.mesh}{revision}"
     versions = f"   {change(preview.stable, preview.candidate)}" if preview.candidate else ""
-    by = f"{program.strategy} by {program.settings.router}, service {program.backends.service}"
+    by = f"{program.strategy} by {program.settings.router}, service {program.split.service}"
     return f"PLAN {where}{preview.plan}   {by}{versions}"
 
 
@@ -87,7 +101,22 @@ def action(step: Step) -> str:
     weight = weight_of(step)
     if weight is not None:
         return f"weight {percent(weight):>5}"
-    return next((_single(i) for i in step.instructions), step.name)
+    return next((adopting(i) or _single(i) for i in step.instructions), step.name)
+
+
+def doing(program: Program, step: Step) -> str:
+    """`action`, by the program that it is part of: what a canary cleans up at its end, an adoption keeps."""
+    if program.adoption is not None and any(isinstance(i, Conclude) for i in step.instructions):
+        return "keep what was reached"
+    return action(step)
+
+
+def failure(program: Program, step: Step) -> str:
+    """What happens when a step fails: `roll back`, `hold`, `undo`, `undo from 3`; after the latter two it is held."""
+    if step.on_failure != "return":
+        return _FAILURES[step.on_failure]
+    first = next((n for n, it in enumerate(program.steps, 1) if it.name == step.back_to), 0)
+    return f"undo from {first}" if first and step.back_to != step.name else "undo"
 
 
 def _single(instruction: Instruction) -> str:
@@ -129,7 +158,7 @@ def limit(gate: Gate) -> str:
             return f"≤ {percent(100 * gate.allowed)} {what(gate.metric, gate.slower_than)}"
         case TrafficGate():
             return f"as the weight ± {percent(100 * gate.tolerance)}"
-        case CountGate() | QueryGate():
+        case CountGate() | QueryGate() | ReadyGate():
             bounds_ = [("≥", gate.min), ("≤", gate.max)]
             return " and ".join(f"{sign} {amount(gate, value)}" for sign, value in bounds_ if value is not None)
         case _:
@@ -155,7 +184,9 @@ def bounds(program: Program) -> tuple[float, float]:
 
 def writes(program: Program) -> list[str]:
     """Every object that a run writes or makes."""
-    backends = program.backends
+    if program.adoption is not None:
+        return touched(program)
+    backends = program.split
     services = [f"VirtualService/{name}" for name in backends.virtual_services]
     routes = services or [f"the routes of Service/{backends.service}"]
     if not program.workload:
@@ -166,6 +197,8 @@ def writes(program: Program) -> list[str]:
 
 def rollback(program: Program) -> str:
     """What going back needs, and from where there is only forward."""
+    if program.adoption is not None:
+        return way_back()
     text = f"takes the weight home, drains {length(program.settings.drain)}"
     text += ", deletes the candidate; " if program.workload else "; "
     text += "it needs no metrics, no person and starts no pod"
@@ -178,25 +211,28 @@ def as_json(preview: Preview) -> dict[str, Any]:
     program = preview.program
     least, most = bounds(program)
     return {
+        "kind": preview.ref.kind.name,
         "plan": preview.plan,
-        "namespace": program.backends.namespace,
+        "namespace": program.namespace,
         "strategy": program.strategy,
-        "router": program.settings.router,
-        "service": program.backends.service,
+        "router": program.settings.router if program.backends else None,
+        "service": program.backends.service if program.backends else None,
+        "mesh": program.adoption.mesh if program.adoption else None,
         "workload": program.workload,
         "images": {"stable": dict(preview.stable), "candidate": dict(preview.candidate)},
-        "steps": [_step_json(number, step) for number, step in enumerate(program.steps, 1)],
+        "steps": [_step_json(program, number, step) for number, step in enumerate(program.steps, 1)],
         "duration": {"atLeast": least, "atMost": most},
         "writes": writes(program),
         "rollback": rollback(program),
+        "unknown": preview.unseen or None,
     }
 
 
-def _step_json(number: int, step: Step) -> dict[str, Any]:
+def _step_json(program: Program, number: int, step: Step) -> dict[str, Any]:
     return {
         "step": number,
         "name": step.name,
-        "action": " ".join(action(step).split()),
+        "action": " ".join(doing(program, step).split()),
         "weight": weight_of(step),
         "hold": step.hold,
         "deadline": step.deadline,
@@ -214,7 +250,7 @@ def terms(gate: Gate) -> dict[str, Any]:
             return {"type": "slo", "metric": gate.metric, "allowed": gate.allowed, "alpha": gate.alpha}
         case TrafficGate():
             return {"type": "traffic", "tolerance": gate.tolerance}
-        case CountGate() | QueryGate():
+        case CountGate() | QueryGate() | ReadyGate():
             return {"min": gate.min, "max": gate.max, "failures": gate.failures, "over": gate.over}
         case _:
             assert_never(gate)

@@ -15,6 +15,7 @@ from rollout.cli.render.words import BAD, NEXT, Cell, columns, length, percent, 
 from rollout.controller.view import RunView
 from rollout.observe.orders import epoch
 from rollout.plan.base import Json
+from rollout.plan.kinds import CANARY_PLAN, MESH_ADOPTION_PLAN, Ref, ref_of
 from rollout.plan.program import Gate
 from rollout.plan.run import GateState, Phase
 
@@ -41,6 +42,17 @@ class Row:
         """Namespace and name."""
         meta = self.plan["metadata"]
         return meta.get("namespace", ""), meta["name"]
+
+    @property
+    def ref(self) -> Ref:
+        """The plan's name."""
+        return ref_of(self.plan)
+
+    @property
+    def strategy(self) -> str:
+        """What compiles it."""
+        usual = {CANARY_PLAN.name: "canary", MESH_ADOPTION_PLAN.name: "mesh-adoption"}
+        return str(self.plan["spec"].get("strategy", usual.get(self.plan["kind"], "-")))
 
     @property
     def status(self) -> Json:
@@ -76,7 +88,7 @@ def cells(row: Row, *, wide: bool, namespaces: bool) -> list[Cell]:
     namespace, name = row.key
     status = row.status
     weight = status.get("weight")
-    line: list[Cell] = [*([namespace] if namespaces else []), name, row.plan["spec"].get("strategy", "canary")]
+    line: list[Cell] = [*([namespace] if namespaces else []), name, row.strategy]
     line += [_phase(row), status.get("step") or "-", "-" if weight is None else percent(weight), row.ready, _age(row)]
     if wide:
         line += [status.get("reason") or "-", _gate_cell(row.view), following(row), status.get("run") or "-"]
@@ -117,7 +129,8 @@ def as_json(row: Row) -> dict[str, Any]:
     return {
         "namespace": meta.get("namespace", ""),
         "plan": meta["name"],
-        "strategy": row.plan["spec"].get("strategy", "canary"),
+        "kind": row.plan["kind"],
+        "strategy": row.strategy,
         "phase": row.phase,
         "step": status.get("step"),
         "weight": status.get("weight"),

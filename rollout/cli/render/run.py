@@ -9,12 +9,15 @@ from typing import Any
 from rich.text import Text
 
 from rollout.cli.render.evidence import evidence_json
-from rollout.cli.render.plan import change, limit, terms
+from rollout.cli.render.nexts import nexts, went_back
+from rollout.cli.render.plan import change, doing, limit, terms
 from rollout.cli.render.words import BAD, clock, columns, headline, length, lines, percent, sign, stamp
 from rollout.controller.view import RunView, StoredRun, UnreadRun
 from rollout.decide.gates import failure
 from rollout.decide.reason import Reason
 from rollout.plan.base import Json
+from rollout.plan.journey import stage_of
+from rollout.plan.kinds import MESH_ADOPTION_PLAN
 from rollout.plan.program import Gate, Limits, weight_of
 from rollout.plan.run import GateState, Phase
 from rollout.plan.sequential import Sequential
@@ -78,8 +81,10 @@ def waits(view: RunView) -> bool:
 
 
 def position(view: RunView) -> str:
-    """`step 3/6 (50 %)`; the weight is the one of the step, also after it was taken home."""
-    return f"step {view.state.step + 1}/{len(view.spec.program.steps)} ({percent(weight_at(view))})"
+    """`step 3/6 (50 %)`: the weight of the step, also after it was taken home; of an adoption, what the step does."""
+    program = view.spec.program
+    what = percent(weight_at(view)) if program.adoption is None else doing(program, program.steps[view.state.step])
+    return f"step {view.state.step + 1}/{len(program.steps)} ({what})"
 
 
 def weight_at(view: RunView) -> float:
@@ -138,44 +143,6 @@ def _asks(view: RunView) -> str:
     return f"{name} still asks for {asked} and {'stays paused' if reason == Reason.PLAN_DELETED else 'is held'}"
 
 
-def went_back(view: RunView) -> bool:
-    """Whether somebody undid the run, while it was under way or after its end."""
-    return view.state.undo or any(it.reason == Reason.UNDO_ORDERED for it in view.state.notes)
-
-
-def nexts(view: RunView, *, driven: bool | None = None) -> list[str]:
-    """The commands that make sense now."""
-    at, plan, state = f"-n {view.namespace}", view.spec.plan, view.state
-    why = f"rollout why {view.name} {at}"
-    promote = f'go on: rollout promote {plan} {at} --reason "..."'
-    # past the commit point an abort is refused
-    abort = [] if state.committed else [f'stop: rollout abort {plan} {at} --reason "..."']
-    resume = [f"rollout start {plan} {at}     (nobody drives this run; this resumes it)"] if driven is False else []
-    match state.phase:
-        case Phase.ROLLED_BACK | Phase.ABORTED:
-            fix = f"after a fix: rollout start {plan} {at} --image CONTAINER=IMAGE"
-            git = f"so that Git agrees: rollout handoff {plan} {at}"
-            return [why, fix, git if went_back(view) else f"as it is: rollout retry {plan} {at}"]
-        case Phase.SUPERSEDED:
-            return [f"rollout start {plan} {at}     (for the newer version)"]
-        case Phase.SUCCEEDED:
-            return [f"{why}     (the whole story)"]
-        case Phase.HELD if state.committed:
-            roll = f"kubectl describe deployment {view.spec.program.workload} {at}"
-            return [why, f"see what it lacks: {roll}", f"then: rollout start {plan} {at}"]
-        case Phase.HELD:
-            return [why, f"try again: rollout retry {plan} {at}", promote, *abort, *resume]
-        case Phase.AWAITING_APPROVAL:
-            return [promote, *abort, *resume]
-        case Phase.HOLDING:
-            return [why, *abort, *resume]
-        case Phase.PAUSED:
-            return [f"go on: rollout resume {plan} {at}", *abort, *resume]
-        case Phase.PENDING | Phase.PROGRESSING | Phase.PROMOTING | Phase.ROLLING_BACK:
-            back = state.phase is Phase.ROLLING_BACK
-            return [*(resume or [f"rollout watch {plan} {at}"]), *([] if back else abort)]
-
-
 def paragraph(label: str, text: str) -> list[str]:
     """A labelled text, wrapped below itself."""
     return textwrap.wrap(
@@ -195,7 +162,8 @@ def table(plans: Sequence[tuple[Json, StoredRun | None]], *, wide: bool, namespa
     for plan, view in plans:
         meta = plan["metadata"]
         row: list[str | Text] = [*([meta.get("namespace", "")] if namespaces else []), meta["name"]]
-        row.append(plan["spec"].get("strategy", "canary"))
+        adoption = plan["kind"] == MESH_ADOPTION_PLAN.name
+        row.append(plan["spec"].get("strategy", "mesh-adoption" if adoption else "canary"))
         if view is None:
             row += ["· Idle", "-", "-", "-", *(["-", "-", "-"] if wide else [])]
         elif isinstance(view, UnreadRun):
@@ -204,7 +172,11 @@ def table(plans: Sequence[tuple[Json, StoredRun | None]], *, wide: bool, namespa
         else:
             state = view.state
             row += [Text.assemble(sign(state.phase), f" {state.phase}")]
-            row += [f"{state.step + 1}/{len(view.spec.program.steps)}", percent(share(view)), _age(view)]
+            row += [
+                f"{state.step + 1}/{len(view.spec.program.steps)}",
+                "-" if adoption else percent(share(view)),
+                _age(view),
+            ]
             versions = change(view.spec.revision.stable_images, view.spec.revision.images).removeprefix("image ")
             row += [view.name, state.reason or "-", versions or "-"] if wide else []
         rows.append(row)
@@ -222,6 +194,7 @@ def as_json(view: RunView) -> dict[str, Any]:
     step = spec.program.steps[state.step]
     return {
         "namespace": view.namespace,
+        "kind": spec.plan_kind,
         "plan": spec.plan,
         "run": view.name,
         "uid": view.uid,
@@ -234,7 +207,8 @@ def as_json(view: RunView) -> dict[str, Any]:
         "steps": len(spec.program.steps),
         "stepName": step.name,
         "stepSeconds": list(state.step_times),
-        "weight": {"asked": state.weight, "inPlace": share(view)},
+        "weight": {"asked": state.weight, "inPlace": share(view)} if spec.program.adoption is None else None,
+        "stage": stage_of(spec.program.steps, state.step),
         "images": {"stable": dict(spec.revision.stable_images), "candidate": dict(spec.revision.images)},
         "started": stamp(state.started or None),
         "ended": stamp(state.ended),

@@ -8,12 +8,12 @@ from rich.text import Text
 
 from rollout.cli.render.evidence import told
 from rollout.cli.render.live import note
-from rollout.cli.render.plan import action, change, limit
+from rollout.cli.render.nexts import nexts
+from rollout.cli.render.plan import change, doing, limit
 from rollout.cli.render.run import (
     as_json,
     failed_gate,
     failed_query,
-    nexts,
     paragraph,
     position,
     undone,
@@ -64,7 +64,7 @@ def notes(view: RunView, step: int | None) -> list[Note]:
 
 
 def _action(view: RunView, step: int) -> str:
-    return " ".join(action(view.spec.program.steps[step - 1]).split())
+    return " ".join(doing(view.spec.program, view.spec.program.steps[step - 1]).split())
 
 
 def _evidence(view: RunView) -> list[Text | str]:

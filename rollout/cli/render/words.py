@@ -10,6 +10,7 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from rollout.plan.base import spell
+from rollout.plan.kinds import Ref
 from rollout.plan.run import Phase
 
 Cell = Text | str
@@ -107,6 +108,11 @@ def trend(values: Sequence[float | None], width: int = 7) -> str:
         return "▆" if high == low else blocks[round((value - low) / (high - low) * (len(blocks) - 1))]
 
     return "".join(block(v) for v in last).rjust(width, "·")
+
+
+def named(ref: Ref) -> str:
+    """`canaryplan.meshrollout.dev/web`, as kubectl prints names."""
+    return f"{ref.kind.name.lower()}.{ref.kind.group}/{ref.name}"
 
 
 def pad(cell: Cell, width: int) -> Text:

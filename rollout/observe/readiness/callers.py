@@ -16,7 +16,7 @@ def seen(unit: Unit, scene: Scene) -> Iterator[Finding]:
     """Plaintext in the window, by caller: RO603, RO604."""
     by_caller: dict[Peer, list[Edge]] = defaultdict(list)
     for edge in scene.inbound(unit):
-        if not edge.secure:
+        if not edge.secure and (edge.source.namespace, edge.source.name) not in scene.excused:
             by_caller[Peer(edge.source.namespace, edge.source.name) if edge.source.name else Peer()].append(edge)
     window = spell(round(scene.survey.traffic.window))
     for peer, edges in by_caller.items():

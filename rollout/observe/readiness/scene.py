@@ -26,6 +26,8 @@ class Scene:
     """Those that are not, or not wholly, in the mesh."""
     hosts: Mapping[Ref, Mapping[str, str]]
     """Of `plain`: the Services (`name.namespace`) that their templates may name, as they are written there."""
+    excused: frozenset[tuple[str, str]] = frozenset()
+    """Namespace and name of callers that may be cut off."""
 
     def view(self, unit: Unit) -> MeshView:
         """What the mesh says of it."""
@@ -46,12 +48,13 @@ class Scene:
         return next((written[name] for name in names if name in written), "")
 
 
-def scene(mesh: Mesh, survey: Survey) -> Scene:
+def scene(mesh: Mesh, survey: Survey, excused: frozenset[tuple[str, str]] = frozenset()) -> Scene:
     """Look everything up once."""
     edges: dict[tuple[str, str], list[Edge]] = defaultdict(list)
     for edge in survey.traffic.edges:
         edges[edge.namespace, edge.name].append(edge)
-    plain = tuple(it for it in survey.units if not survey.views[it.ref].meshed)
+    apart = [it for it in survey.units if not survey.views[it.ref].meshed]
+    plain = tuple(it for it in apart if (it.namespace, it.name) not in excused)
     return Scene(
         mesh,
         survey,
@@ -59,4 +62,5 @@ def scene(mesh: Mesh, survey: Survey) -> Scene:
         {key: tuple(found) for key, found in edges.items()},
         plain,
         {it.ref: hosts(it) for it in plain},
+        excused,
     )

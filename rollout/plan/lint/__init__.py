@@ -2,29 +2,33 @@
 
 One module per group of rules; a rule is a small function from a plan to the places that break it.  Codes are stable:
 `RO10x` steps and weights, `RO11x` reading, `RO12x` timing, `RO13x` and `RO14x` gates and metrics, `RO15x` and `RO16x`
-the plan as a whole, `RO17x` decisions, `RO18x` and `RO19x` manifests of meshes (in `manifests`).
+the plan as a whole, `RO17x` decisions, `RO18x` and `RO19x` manifests of meshes (in `manifests`), `RO24x` to `RO26x`
+plans of adoption.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
+from rollout.plan.adoption import AdoptionAnalysis, Budget, Stage, Stages
 from rollout.plan.base import Model
 from rollout.plan.canary import Analysis, CanarySpec, Linear, Step, TrafficOnly
 from rollout.plan.finding import Finding, Level
 from rollout.plan.gate import Compare, Provider, Slo, Threshold, TrafficSplit
-from rollout.plan.lint import gates, manifests, timing, weights, whole
+from rollout.plan.lint import adoption, adoptionmanifests, gates, manifests, timing, weights, whole
+from rollout.plan.lint.adopted import ADOPTIONS, Adopted
 from rollout.plan.lint.manifests import lint_manifests
-from rollout.plan.lint.rule import PLANS, Known, LintRule, Subject
+from rollout.plan.lint.rule import GATES, PLANS, Known, LintRule, Subject
 from rollout.plan.located import Located
 from rollout.plan.mistakes import READING
-from rollout.plan.objects import CanaryPlan, DecisionSpec, MetricTemplate
+from rollout.plan.objects import CanaryPlan, DecisionSpec, MeshAdoptionPlan, MetricTemplate
+from rollout.plan.written import Manifest, Policy
 
 __all__ = ["GROUPS", "Known", "LintRule", "lint", "lint_manifests", "rules"]
 
-GROUPS: Final = (weights, timing, gates, whole, *manifests.GROUPS)
+GROUPS: Final = (weights, timing, gates, whole, adoption, adoptionmanifests, *manifests.GROUPS)
 """The modules of rules."""
 _MODELS: Final[tuple[type[Model], ...]] = (
     CanarySpec,
@@ -38,6 +42,12 @@ _MODELS: Final[tuple[type[Model], ...]] = (
     TrafficSplit,
     Provider,
     DecisionSpec,
+    Stage,
+    AdoptionAnalysis,
+    Stages,
+    Budget,
+    Manifest,
+    Policy,
 )
 """The models with rules of their own, which reading a file and the API server enforce."""
 
@@ -45,15 +55,11 @@ _MODELS: Final[tuple[type[Model], ...]] = (
 def rules() -> tuple[LintRule[Any], ...]:
     """All rules by code: those of reading, those of the models, and those of lint."""
     reading: list[LintRule[Any]] = [LintRule(code, Level.ERROR, text) for code, text in READING.items()]
-    models: list[LintRule[Any]] = [
-        LintRule(code, Level.ERROR, text)
-        # models may share a rule; the longest of its texts says all of it
-        for code, text in sorted(
-            ((rule.code, rule.message) for model in _MODELS for rule in model.rules), key=lambda it: len(it[1])
-        )
-    ]
-    models = list({rule.code: rule for rule in models}.values())
-    return tuple(sorted((*reading, *models, *PLANS.rules(), *manifests.rules()), key=lambda rule: rule.code))
+    # models may share a rule; the longest of its texts says all of it
+    texts = sorted(((rule.code, rule.message) for model in _MODELS for rule in model.rules), key=lambda it: len(it[1]))
+    models: dict[str, LintRule[Any]] = {code: LintRule(code, Level.ERROR, text) for code, text in texts}
+    books: tuple[LintRule[Any], ...] = (*PLANS.rules(), *GATES.rules(), *ADOPTIONS.rules(), *manifests.rules())
+    return tuple(sorted((*reading, *models.values(), *books), key=lambda rule: rule.code))
 
 
 def lint(documents: Sequence[Located], known: Known | None = None) -> tuple[Finding, ...]:
@@ -63,16 +69,28 @@ def lint(documents: Sequence[Located], known: Known | None = None) -> tuple[Find
     """
     known = known or Known()
     return tuple(
-        finding
-        for located in documents
-        if isinstance(located.document, CanaryPlan)
-        for finding in PLANS.findings(
-            Subject(located.document, _with_templates(known, documents, located.document)), located.place
-        )
+        finding for located in documents for finding in sorted(_findings(located, documents, known), key=_code)
     )
 
 
-def _with_templates(known: Known, documents: Sequence[Located], plan: CanaryPlan) -> Known:
+def _findings(located: Located, documents: Sequence[Located], known: Known) -> Iterator[Finding]:
+    document, place = located.document, located.place
+    if isinstance(document, CanaryPlan):
+        subject = Subject(document, _with_templates(known, documents, document))
+        yield from PLANS.findings(subject, place)
+        yield from GATES.findings(subject, place)
+    elif isinstance(document, MeshAdoptionPlan):
+        adopted = Adopted(document, _with_templates(known, documents, document))
+        yield from ADOPTIONS.findings(adopted, place)
+        yield from GATES.findings(adopted, place)
+        yield from lint_manifests(adoptionmanifests.embedded(document, place))
+
+
+def _code(finding: Finding) -> str:
+    return finding.code
+
+
+def _with_templates(known: Known, documents: Sequence[Located], plan: CanaryPlan | MeshAdoptionPlan) -> Known:
     here = {
         located.document.metadata.name: located.document.spec
         for located in documents

@@ -8,7 +8,7 @@ from typing import Final
 from rollout.plan.base import number, seconds
 from rollout.plan.finding import Level
 from rollout.plan.gate import Compare, Gate, Threshold, TrafficSplit
-from rollout.plan.lint.rule import Hit, Subject, rule
+from rollout.plan.lint.rule import Gated, Hit, Subject, gate_rule, rule
 from rollout.plan.query import VARIABLES, names
 
 EDGES_MS: Final = (
@@ -18,15 +18,13 @@ EDGES_MS: Final = (
 """The buckets of Istio's request duration histogram, milliseconds, unless an installation changes them."""
 
 
-def written_gates(subject: Subject) -> Iterator[tuple[str, Gate]]:
-    """Every gate with its path, each once, also when many steps share it. Those of a plan that names none are ours."""
-    lists = {step.gates_path: step.gates for step in subject.steps}
-    lists["spec.analysis.gates"] = subject.spec.analysis.gates or ()
-    for path, gates in lists.items():
+def written_gates(subject: Gated) -> Iterator[tuple[str, Gate]]:
+    """Every gate with its path."""
+    for path, gates in subject.gates.items():
         yield from ((f"{path}[{index}]", gate) for index, gate in enumerate(gates))
 
 
-def written_limits(subject: Subject) -> Iterator[tuple[str, Threshold]]:
+def written_limits(subject: Gated) -> Iterator[tuple[str, Threshold]]:
     """Those of them that compare each look with limits."""
     return ((path, gate) for path, gate in written_gates(subject) if isinstance(gate, Threshold))
 
@@ -38,16 +36,16 @@ def no_gates(subject: Subject) -> Iterator[Hit]:
         yield Hit("spec", "no step has a gate that decides: only broken pods and people can stop the run")
 
 
-@rule("RO134", Level.ERROR, "A gate has no limit", "give it min or max")
-def no_limit(subject: Subject) -> Iterator[Hit]:
+@gate_rule("RO134", Level.ERROR, "A gate has no limit", "give it min or max")
+def no_limit(subject: Gated) -> Iterator[Hit]:
     """Neither min nor max."""
     for path, gate in written_limits(subject):
         if gate.min is None and gate.max is None:
             yield Hit(path, f"gate {gate.name} has neither min nor max, so it never fails")
 
 
-@rule("RO135", Level.ERROR, "Two gates of a step have the same name", "rename one")
-def duplicate_gate_names(subject: Subject) -> Iterator[Hit]:
+@gate_rule("RO135", Level.ERROR, "Two gates of a step have the same name", "rename one")
+def duplicate_gate_names(subject: Gated) -> Iterator[Hit]:
     """Gates are remembered by their names."""
     seen: set[tuple[str, str]] = set()
     for path, gate in written_gates(subject):
@@ -79,8 +77,8 @@ def wrong_side(subject: Subject) -> Iterator[Hit]:
             yield Hit(f"{path}.min", f"gate {gate.name} fails when fewer requests are slow", "did you mean max?")
 
 
-@rule("RO138", Level.ERROR, "min is over max: every look fails", "exchange them")
-def empty_range(subject: Subject) -> Iterator[Hit]:
+@gate_rule("RO138", Level.ERROR, "min is over max: every look fails", "exchange them")
+def empty_range(subject: Gated) -> Iterator[Hit]:
     """No value can pass."""
     for path, gate in written_limits(subject):
         if gate.min is not None and gate.max is not None and number(gate.min) > number(gate.max):
@@ -111,8 +109,8 @@ def no_minimum(subject: Subject) -> Iterator[Hit]:
             yield Hit(f"{path}.minRequests", f"gate {gate.name} is judged even by a single request")
 
 
-@rule("RO144", Level.ERROR, "There is no such MetricTemplate", "create it in the plan's namespace")
-def unknown_template(subject: Subject) -> Iterator[Hit]:
+@gate_rule("RO144", Level.ERROR, "There is no such MetricTemplate", "create it in the plan's namespace")
+def unknown_template(subject: Gated) -> Iterator[Hit]:
     """Only where the namespace's templates are known."""
     known = subject.known.templates
     for path, gate in written_limits(subject):
@@ -121,8 +119,8 @@ def unknown_template(subject: Subject) -> Iterator[Hit]:
             yield Hit(f"{path}.template", f"there is no MetricTemplate {gate.template}", there)
 
 
-@rule("RO145", Level.ERROR, "A variable has the name of a built-in one", "choose another name")
-def hidden_variable(subject: Subject) -> Iterator[Hit]:
+@gate_rule("RO145", Level.ERROR, "A variable has the name of a built-in one", "choose another name")
+def hidden_variable(subject: Gated) -> Iterator[Hit]:
     """The built-in value would win."""
     for path, gate in written_limits(subject):
         for name in sorted(gate.variables.keys() & VARIABLES):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
 from rollout.plan.canary import CanarySpec
 from rollout.plan.finding import Finding, Level
-from rollout.plan.gate import TemplateSpec
+from rollout.plan.gate import Gate, TemplateSpec
 from rollout.plan.located import Place
 from rollout.plan.objects import CanaryPlan
 from rollout.plan.steps import PlannedStep, planned_steps
@@ -26,6 +26,24 @@ class Known:
     """All installed strategies."""
     templates: Mapping[str, TemplateSpec] | None = None
     """The MetricTemplates of the plan's namespace by name, live or from the same files."""
+    compilers: frozenset[str] | None = None
+    """All installed strategies of mesh adoption."""
+    meshes: Mapping[str, frozenset[str]] | None = None
+    """All installed mesh drivers, and the values of what each is capable of."""
+
+
+class Gated(Protocol):
+    """Any plan with gates."""
+
+    @property
+    def known(self) -> Known:
+        """What is known beyond it."""
+        ...
+
+    @property
+    def gates(self) -> Mapping[str, tuple[Gate, ...]]:
+        """Its lists of gates, each once, by their paths."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +61,12 @@ class Subject:
     def spec(self) -> CanarySpec:
         """The plan's spec."""
         return self.plan.spec
+
+    @property
+    def gates(self) -> Mapping[str, tuple[Gate, ...]]:
+        """Its lists of gates, each once, also when many steps share it. Those of a plan that names none are ours."""
+        own: dict[str, tuple[Gate, ...]] = {"spec.analysis.gates": self.spec.analysis.gates or ()}
+        return {step.gates_path: step.gates for step in self.steps} | own
 
     @property
     def weights(self) -> tuple[tuple[PlannedStep, float], ...]:
@@ -105,5 +129,8 @@ class Rulebook(Generic[S]):
 
 
 PLANS: Final = Rulebook[Subject]()
-"""The rules about plans."""
+"""The rules about plans of new versions."""
 rule = PLANS.rule
+GATES: Final = Rulebook[Gated]()
+"""The rules about the gates of any plan."""
+gate_rule = GATES.rule

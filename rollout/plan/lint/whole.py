@@ -19,6 +19,8 @@ _LABEL_LENGTH: Final = 63
 """The most characters of a label's value and of a pod's host name."""
 _RUN_SUFFIX: Final = 13
 """What a run's name may add to its plan's: a dash, a revision, an attempt."""
+LONGEST_PLAN: Final = _LABEL_LENGTH - _RUN_SUFFIX
+"""The most characters of a plan's name."""
 _RUN_BYTES: Final = 256 * 1024
 _STEP_BYTES: Final = 400
 """A compiled step without its gates, and its lines in the story and the journal."""
@@ -74,9 +76,8 @@ def long_candidate_name(subject: Subject) -> Iterator[Hit]:
 @rule("RO158", Level.ERROR, "The names of the plan's runs would be too long", "give the plan a shorter name")
 def long_plan_name(subject: Subject) -> Iterator[Hit]:
     """A run's name is a label's value on everything that the run creates."""
-    most = _LABEL_LENGTH - _RUN_SUFFIX
-    if len(name := subject.plan.metadata.name) > most:
-        yield Hit("metadata.name", f"{name} has {len(name)} characters; {most} are allowed")
+    if len(name := subject.plan.metadata.name) > LONGEST_PLAN:
+        yield Hit("metadata.name", f"{name} has {len(name)} characters; {LONGEST_PLAN} are allowed")
 
 
 @rule("RO159", Level.WARNING, "promotion.bake has no effect", "remove it, or hold in a step")

@@ -1,4 +1,6 @@
-"""Istio with sidecars: what is there, and who speaks plaintext.  Ambient pods are seen; their traffic is not asked for.
+"""Istio with sidecars: what is there, who speaks plaintext, and how a namespace gets in.
+
+Ambient pods are seen; their traffic is not asked for.
 
 | question | module |
 |---|---|
@@ -10,16 +12,29 @@
 | which ports are scraped, which protocols are guessed | `ports` |
 | who called whom | `traffic` |
 | what to do about it | `remedies` |
+| what all of this says about a unit | `survey` |
+
+| instruction | module |
+|---|---|
+| proxies for a workload, and how far its pods are | `enrolment`, `rolling` |
+| mTLS modes | `modes` |
+| the namespace's label, shadow, manifests | `policies` |
+| how any of them is written, journalled and undone | `adopting`, `lines`, `fields`, on a `ground` |
+| what is watched meanwhile | `guards`, `watching` |
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from rollout.adapters.mesh.istio import controlplane, injection, mtls, ports, proxies, remedies, rules, traffic
-from rollout.plan.base import Json
-from rollout.plan.gate import Provider
+from rollout.adapters.mesh.istio import adopting, controlplane, remedies, traffic
+from rollout.adapters.mesh.istio.ground import Ground
+from rollout.adapters.mesh.istio.guards import IstioGuards
+from rollout.adapters.mesh.istio.survey import Survey
+from rollout.adapters.mesh.istio.watching import Names
+from rollout.decide.seen import Progress
+from rollout.plan.gate import MetricLabels, Provider
 from rollout.plan.kinds import (
     CONFIGMAP,
     DEPLOYMENT,
@@ -28,16 +43,18 @@ from rollout.plan.kinds import (
     NAMESPACE,
     PEER_AUTHENTICATION,
     SERVICE,
-    Kind,
     Ref,
 )
-from rollout.ports.mesh import Capability, ControlPlane, MeshView, Mtls, Traffic, Unit
+from rollout.plan.program import Adoption, MeshInstruction, Program
+from rollout.plan.run import Entry
+from rollout.plan.strategy import Guards
+from rollout.ports.mesh import Capability, ControlPlane, MeshView, Stage, Traffic, Unit
 from rollout.ports.metrics import Ask, Reading, ScalarAsk, VectorAsk
-from rollout.ports.router import Objects, Read
+from rollout.ports.router import Change, Objects, Read
 
 
 class Istio:
-    """Reads a mesh of Istio sidecars; see `ports.mesh.Mesh`."""
+    """A mesh of Istio sidecars; see `ports.mesh.Mesh`."""
 
     name: str = "istio"
     home: str = "istio-system"
@@ -72,7 +89,7 @@ class Istio:
 
     def views(self, units: Sequence[Unit], objects: Objects, home: str) -> Mapping[Ref, MeshView]:
         """What each unit has."""
-        survey = _Survey(objects, home)
+        survey = Survey(objects, home)
         return {unit.ref: survey.view(unit) for unit in units}
 
     def questions(self, namespace: str, window: float, provider: Provider | None = None) -> tuple[Ask, ...]:
@@ -93,49 +110,26 @@ class Istio:
         """A PeerAuthentication for the ports, or a patch of the one that counts already."""
         return remedies.excuse(unit, ports, view.mtls.narrow)
 
+    def touches(self, program: Program) -> tuple[Read, ...]:
+        """Policies, and the kinds of the plan's manifests."""
+        return adopting.touches(program)
 
-class _Survey:
-    """Reads what all units share once."""
+    def guards(self, adoption: Adoption, labels: MetricLabels, provider: Provider | None) -> Guards:
+        """Gates on Istio's metrics; they ask where the run asks, so `provider` need not be said in each."""
+        return IstioGuards(adoption.namespace, Names(labels, self._labels))
 
-    def __init__(self, objects: Objects, home: str) -> None:
-        self._objects = objects
-        self._policies = self._of(PEER_AUTHENTICATION)
-        self._hooks = controlplane.hooks_in(objects)
-        self._root = controlplane.root_namespace(objects, home)
-        # the settings are hundreds of lines of YAML
-        self._injector = cache(lambda revision: controlplane.injector(objects, revision))
-        self._namespaces = {it["metadata"]["name"]: it["metadata"].get("labels") or {} for it in self._of(NAMESPACE)}
+    def progress(self, instruction: MeshInstruction, stage: Stage) -> Progress:
+        """How far the world is from what the instruction wants."""
+        return adopting.progress(instruction, Ground(stage, self.home))
 
-    def _of(self, kind: Kind) -> Sequence[Json]:
-        return self._objects.get(kind, ())
+    def render(self, instruction: MeshInstruction, stage: Stage, owner: Mapping[str, Any]) -> tuple[Change, ...]:
+        """Guarded patches of what is there, and objects that are not."""
+        return adopting.render(instruction, Ground(stage, self.home), owner)
 
-    def view(self, unit: Unit) -> MeshView:
-        """One unit."""
-        mode = self._mtls(unit.namespace, unit.labels)
-        services = tuple(it for it in self._of(SERVICE) if _sends_to(it, unit))
-        return MeshView(
-            proxies=proxies.proxies(unit),
-            next=injection.decide(unit, self._namespaces.get(unit.namespace), self._hooks, self._injector),
-            mtls=mode,
-            pods={name: own for name, own in self._of_pods(unit) if own != mode},
-            services=services,
-            rules=rules.client_rules(services, self._of(DESTINATION_RULE)),
-            bypassed=tuple(sorted(set(ports.bypassed(unit)))),
-            scraped=tuple(sorted(set(ports.scraped(unit)))),
-            guessed=tuple(ports.guessed(services)),
-        )
+    def undone(self, entry: Entry, stage: Stage) -> Progress:
+        """Whether nothing of what a line tells is left, pods with proxies included."""
+        return adopting.undone(entry, Ground(stage, self.home))
 
-    def _mtls(self, namespace: str, labels: Mapping[str, str]) -> Mtls:
-        return mtls.effective(namespace, labels, self._policies, self._root)
-
-    def _of_pods(self, unit: Unit) -> Iterable[tuple[str, Mtls]]:
-        for pod in unit.pods:
-            if "deletionTimestamp" not in pod["metadata"]:
-                labels = pod["metadata"].get("labels") or {}
-                yield pod["metadata"]["name"], self._mtls(unit.namespace, labels)
-
-
-def _sends_to(service: Json, unit: Unit) -> bool:
-    selector = service["spec"].get("selector")
-    mine = service["metadata"]["namespace"] == unit.namespace
-    return bool(mine and selector and selector.items() <= unit.labels.items())
+    def undo(self, entry: Entry, stage: Stage) -> tuple[Change, ...]:
+        """Field by field what was there before; what its owner wrote since then stays."""
+        return adopting.undo(entry, Ground(stage, self.home))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 import yaml
@@ -107,9 +108,15 @@ def _settings(objects: Objects, name: str, key: str) -> Mapping[str, Any]:
     """One YAML document in a ConfigMap; empty when there is none, or none that can be read."""
     for obj in objects.get(CONFIGMAP, ()):
         if obj["metadata"]["name"] == name:
-            try:
-                found = yaml.safe_load((obj.get("data") or {}).get(key, ""))
-            except yaml.YAMLError:
-                return {}
-            return found if isinstance(found, dict) else {}
+            return _parsed((obj.get("data") or {}).get(key, ""))
     return {}
+
+
+@lru_cache(maxsize=16)
+def _parsed(text: str) -> Mapping[str, Any]:
+    """Hundreds of lines, which hardly ever change, are read at every turn of a run."""
+    try:
+        found = yaml.safe_load(text)
+    except yaml.YAMLError:
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from rollout.plan.base import Json
-from rollout.plan.kinds import ref_of
+from rollout.plan.kinds import Ref, ref_of
 from rollout.ports.mesh import Mode, Mtls, Setting
 
 DEFAULT: Final = Setting(Mode.PERMISSIVE)
@@ -36,6 +36,12 @@ def effective(namespace: str, labels: Mapping[str, str], policies: Sequence[Json
     ports = (narrow["spec"].get("portLevelMtls") or {}).items()
     levels = {int(port): _at_port(mtls, narrow, setting) for port, mtls in ports}
     return Mtls(setting, levels, ref_of(narrow))
+
+
+def whole(namespace: str, policies: Sequence[Json]) -> Ref | None:
+    """The policy that counts for a namespace as a whole; younger ones beside it do not."""
+    found = _oldest(it for it in policies if _namespace(it) == namespace and not _labels(it))
+    return ref_of(found) if found is not None else None
 
 
 def _at_port(mtls: Mapping[str, Any] | None, policy: Json, inherited: Setting) -> Setting:

@@ -13,13 +13,13 @@ from rollout.plan.kinds import CRON_JOB, DAEMON_SET, DEPLOYMENT, PEER_AUTHENTICA
 from rollout.ports.mesh import ControlPlane, Unit
 
 _PATCHED: Final = (DEPLOYMENT, STATEFUL_SET, DAEMON_SET, CRON_JOB)
-_OWN_LABELS: Final = ("pod-template-hash", "controller-revision-hash", "pod-template-generation", INJECT, REVISION)
+OWN_LABELS: Final = ("pod-template-hash", "controller-revision-hash", "pod-template-generation", INJECT, REVISION)
 """Labels that say nothing about which workload a pod belongs to."""
 
 
 def enrol(unit: Unit, planes: Sequence[ControlPlane]) -> str:
     """See `ports.mesh.Mesh.enrol`."""
-    labels = {INJECT: "true", **_revision(planes)}
+    labels = {INJECT: "true", **revision(planes)}
     if unit.kind not in _PATCHED:
         shown = ", ".join(f'{key}: "{value}"' for key, value in labels.items())
         return f"make {unit} anew with the pod labels {shown}"
@@ -29,7 +29,7 @@ def enrol(unit: Unit, planes: Sequence[ControlPlane]) -> str:
     return f"kubectl patch {unit.kind.name.lower()} {unit.name} -n {unit.namespace} --type merge -p '{patch}'"
 
 
-def _revision(planes: Sequence[ControlPlane]) -> Mapping[str, str]:
+def revision(planes: Sequence[ControlPlane]) -> Mapping[str, str]:
     """The label that names a control plane, where there is no default one; a tag rather than a revision."""
     names = [name for plane in planes for name in (plane.revision, *plane.tags)]
     if not planes or "default" in names:
@@ -43,7 +43,7 @@ def excuse(unit: Unit, ports: Sequence[int], narrow: Ref | None) -> str:
     if narrow is not None:
         patch = orjson.dumps({"spec": {"portLevelMtls": level}}).decode()
         return f"kubectl patch peerauthentication {narrow.name} -n {narrow.namespace} --type merge -p '{patch}'"
-    labels = {key: value for key, value in unit.labels.items() if key not in _OWN_LABELS}
+    labels = {key: value for key, value in unit.labels.items() if key not in OWN_LABELS}
     manifest = {
         "apiVersion": PEER_AUTHENTICATION.api_version,
         "kind": PEER_AUTHENTICATION.name,

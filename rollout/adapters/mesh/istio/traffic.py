@@ -18,7 +18,7 @@ from rollout.ports.metrics import Ask, Reading, Series
 
 _NOBODY: Final = "unknown"
 _SECURE: Final = "mutual_tls"
-_FLAGS: Final = "UF.*|UC|UH|NR|URX|UO|DPE"
+FLAGS: Final = "UF.*|UC|UH|NR|URX|UO|DPE"
 """Envoy's response flags of a connection that the server refused, dropped, or that nobody could take."""
 
 
@@ -51,43 +51,43 @@ class Labels:
 def callers(labels: Labels, metric: str, namespace: str, window: float) -> str:
     """Requests, or connections, in the window by edge; `namespace` empty means all."""
     chosen = metric + _selector(labels, "destination", {labels.namespace: namespace})
-    return f"sum by ({','.join(labels.edge)}) ({_grown(chosen, window)})"
+    return f"sum by ({','.join(labels.edge)}) ({grown(chosen, window)})"
 
 
 def plain_share(labels: Labels, namespace: str, window: float) -> str:
     """The share of requests without mTLS by workload; a workload without requests is not in it."""
     where, without = {labels.namespace: namespace}, f'{labels.security}!="{_SECURE}"'
     by = f"sum by ({labels.namespace},{labels.workload})"
-    every = f"{by} ({_grown(labels.requests + _selector(labels, 'destination', where), window)})"
-    plain = f"{by} ({_grown(labels.requests + _selector(labels, 'destination', where, without), window)})"
+    every = f"{by} ({grown(labels.requests + _selector(labels, 'destination', where), window)})"
+    plain = f"{by} ({grown(labels.requests + _selector(labels, 'destination', where, without), window)})"
     # numerators may be absent, denominators may not: nothing by nothing is no data
     return f"({plain} or 0 * {every}) / {every}"
 
 
-def _grown(series: str, window: float) -> str:
+def grown(series: str, window: float) -> str:
     """By how much counters grew in the window; those that were not there before it grew from nothing."""
-    length = _duration(window)
+    length = duration(window)
     return f"(max_over_time({series}[{length}]) unless {series} offset {length}) or increase({series}[{length}])"
 
 
 def client_failures(labels: Labels, namespace: str, window: float) -> str:
     """Requests per second that callers could not get through, by workload that called and by Envoy's flag."""
-    failed = f'{labels.flags}=~"{_FLAGS}"'
+    failed = f'{labels.flags}=~"{FLAGS}"'
     chosen = labels.requests + _selector(labels, "source", {labels.service_namespace: namespace}, failed)
     by = f"{labels.source_namespace},{labels.source},{labels.flags}"
-    return f"sum by ({by}) (rate({chosen}[{_duration(window)}]))"
+    return f"sum by ({by}) (rate({chosen}[{duration(window)}]))"
 
 
 def volume(labels: Labels, metric: str, namespace: str, workload: str, window: float, before: float) -> str:
     """Requests now over those `before` seconds ago: the one gate that sees callers vanish."""
     chosen = metric + _selector(labels, "destination", {labels.namespace: namespace, labels.workload: workload})
-    rate = f"sum(rate({chosen}[{_duration(window)}]"
-    return f"{rate})) / {rate} offset {_duration(before)}))"
+    rate = f"sum(rate({chosen}[{duration(window)}]"
+    return f"{rate})) / {rate} offset {duration(before)}))"
 
 
 def history(labels: Labels, window: float) -> str:
     """Whether the metrics reach back to where the window begins."""
-    return f"count({labels.history} offset {_duration(window)})"
+    return f"count({labels.history} offset {duration(window)})"
 
 
 def edges(labels: Labels, series: Sequence[Series], *, connections: bool) -> tuple[Edge, ...]:
@@ -135,5 +135,6 @@ def _selector(labels: Labels, reporter: str, equal: Mapping[str, str], *more: st
     return "{" + ",".join(matchers) + "}"
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Whole seconds, as PromQL writes them."""
     return f"{max(1, round(seconds))}s"

@@ -1,0 +1,73 @@
+"""The stages about proxies and modes: enrol, permissive, shadow strict, strict."""
+
+from __future__ import annotations
+
+from rollout.plan.adoption import Enrolment, ShadowStrict, Strict
+from rollout.plan.base import seconds
+from rollout.plan.program import Enrol, Gate, Label, ReadyGate, SetMode, Shadow, Step, Withdraw
+from rollout.plan.strategy import UnitFact
+from strategies.adoption.frame import Frame, slug
+from strategies.adoption.people import People
+
+SHADOW = "shadow-strict"
+NAMESPACE = "strict-namespace"
+
+
+def enrol(frame: Frame, stage: Enrolment, who: People) -> list[Step]:
+    """Proxies, workload by workload; then the namespace asks for them."""
+    steps = [_enrolled(frame, it) for it in who.entering]
+    if stage.label_namespace and not frame.facts.namespace_enrolled:
+        steps.append(frame.step("label-namespace", (Label(),), frame.always(None)))
+    return steps
+
+
+def permissive(frame: Frame) -> list[Step]:
+    """Both, and explicitly: what every later step goes back to."""
+    return [frame.step("permissive", (SetMode("PERMISSIVE"),), frame.always(None))]
+
+
+def shadow_strict(frame: Frame, stage: ShadowStrict, who: People, *, then_strict: bool) -> list[Step]:
+    """Count what STRICT would refuse, and wait for whom it would cut off."""
+    window = max(seconds(stage.window), who.longest_pause)
+    ready = ReadyGate(
+        "ready", tuple(it.unit for it in who.serving), window=window, every=frame.every, excused=who.outside
+    )
+    guards = frame.facts.guards
+    counted = () if guards is None else guards.shadow(None, window, frame.every)
+    step = frame.step(SHADOW, (Shadow(),), (ready, *counted, *frame.always(None)), patience=window)
+    return [step] if then_strict else [step, frame.step(f"withdraw-{SHADOW}", (Withdraw(SHADOW),), frame.always(None))]
+
+
+def strict(frame: Frame, stage: Strict, who: People, *, shadowed: bool) -> list[Step]:
+    """Some pods, the workload, the namespace; then what was narrower, and has no exceptions, goes."""
+    steps = [step for it in who.serving for step in _locked(frame, it, stage.pods, who.plaintext.get(it.unit, ()))]
+    steps.append(frame.step(NAMESPACE, (SetMode("STRICT"),), frame.locked(None)))
+    narrow = [f"strict-{slug(it.unit)}" for it in who.serving if not who.plaintext.get(it.unit)]
+    served = [Withdraw(name) for name in (*narrow, *([SHADOW] if shadowed else []))]
+    if served:
+        # what is withdrawn does not come back by going back: then the namespace goes back to accepting both
+        steps.append(frame.step("withdraw-narrow", served, frame.locked(None), back_to=NAMESPACE))
+    return steps
+
+
+def _enrolled(frame: Frame, it: UnitFact) -> Step:
+    guards, budget = frame.facts.guards, frame.plan.spec.budget
+    gates: tuple[Gate, ...] = frame.always(it.unit if it.serves else None)
+    if guards is not None and budget is not None:
+        gates = (*gates, *guards.cost(it.unit, budget.cpu, budget.memory, frame.every))
+    return frame.step(f"enrol-{slug(it.unit)}", (Enrol(it.unit),), gates, unit=it.unit)
+
+
+def _locked(frame: Frame, it: UnitFact, pods: int, plaintext: tuple[int, ...]) -> list[Step]:
+    """One workload. Its two steps belong together: when the whole is refused, no pod goes on refusing."""
+    whole, some = f"strict-{slug(it.unit)}", f"strict-pods-{slug(it.unit)}"
+    gates = frame.locked(it.unit)
+    mode = SetMode("STRICT", it.unit, plaintext=plaintext)
+    pods = min(pods, it.pods - 1)
+    if pods < 1:
+        return [frame.step(whole, (mode,), gates, unit=it.unit)]
+    first = SetMode("STRICT", it.unit, pods=pods, plaintext=plaintext)
+    return [
+        frame.step(some, (first,), gates, unit=it.unit),
+        frame.step(whole, (mode, Withdraw(some)), gates, unit=it.unit, back_to=some),
+    ]
