@@ -70,19 +70,14 @@ class _Evaluation:
             raise QueryError("a number is wanted, not a vector")
         return found
 
-    def _chosen(self, selector: Selector) -> Iterator[tuple[Mapping[str, str], Stored]]:
-        names = [selector.name] if selector.name else list(self._store.names)
-        for name in names:
-            for stored in self._store.of(name):
-                labels = {NAME: name, **stored.labels}
-                if all(it.holds(labels) for it in selector.matchers):
-                    yield labels, stored
+    def _chosen(self, selector: Selector) -> Sequence[Stored]:
+        return self._store.choose((selector.name, selector.matchers), selector.fits)
 
     def _instant(self, selector: Selector) -> Vector:
         if selector.length:
             raise QueryError("a range is of use only in a function such as rate")
         moment = self._now - selector.offset
-        found = ((labels, self._store.at(stored, moment)) for labels, stored in self._chosen(selector))
+        found = ((stored.labels, self._store.at(stored, moment)) for stored in self._chosen(selector))
         return [(labels, point[1]) for labels, point in found if point is not None]
 
     def _call(self, call: Call) -> float | Vector:
@@ -109,7 +104,7 @@ class _Evaluation:
 
     def _stamps(self, selector: Selector) -> Vector:
         moment = self._now - selector.offset
-        found = ((labels, self._store.at(stored, moment)) for labels, stored in self._chosen(selector))
+        found = ((stored.labels, self._store.at(stored, moment)) for stored in self._chosen(selector))
         return [(_bare(labels), point[0]) for labels, point in found if point is not None]
 
     def _over_time(self, name: str, selector: Node) -> Vector:
@@ -117,7 +112,8 @@ class _Evaluation:
             raise QueryError(f"{name} wants a range, such as requests[5m]")
         end = self._now - selector.offset
         start, found = end - selector.length, []
-        for labels, stored in self._chosen(selector):
+        for stored in self._chosen(selector):
+            labels = stored.labels
             points = list(self._store.between(stored, start, end))
             value = _OVER_TIME[name](points, start, end) if points else None
             if value is not None:

@@ -48,6 +48,10 @@ class Selector:
     length: float = 0.0
     offset: float = 0.0
 
+    def fits(self, labels: Mapping[str, str]) -> bool:
+        """Whether a series with these labels, its name among them, is meant."""
+        return self.name in ("", labels["__name__"]) and all(it.holds(labels) for it in self.matchers)
+
 
 @dataclass(frozen=True, slots=True)
 class Call:

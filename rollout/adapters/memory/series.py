@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Final
 
 NAME: Final = "__name__"
@@ -32,7 +33,7 @@ class Stored:
     """One series: its values from the sample number `first` on."""
 
     labels: Mapping[str, str]
-    """Without the metric's name."""
+    """With the metric's name."""
     first: int
     values: array[float] = field(default_factory=lambda: array("d"))
 
@@ -55,7 +56,9 @@ class SeriesStore:
         self.every = every
         """Seconds between two samples; change it before time passes."""
         self._times: array[float] = array("d")
-        self._series: dict[str, dict[Labels, Stored]] = {}
+        self._series: dict[tuple[str, Labels], Stored] = {}
+        self._chosen: dict[Hashable, tuple[int, list[Stored]]] = {}
+        """What was chosen before, and out of how many series."""
 
     def due(self, now: float) -> bool:
         """Whether it is time for a sample."""
@@ -73,18 +76,17 @@ class SeriesStore:
             stored.values.append(value)
 
     def _placed(self, key: Key, number: int) -> Stored:
-        by_labels = self._series.setdefault(key.name, {})
-        key.place = by_labels.setdefault(key.labels, Stored(dict(key.labels), number))
+        made = Stored({NAME: key.name, **dict(key.labels)}, number)
+        key.place = self._series.setdefault((key.name, key.labels), made)
         return key.place
 
-    def of(self, name: str) -> Iterable[Stored]:
-        """The series of a metric."""
-        return self._series.get(name, {}).values()
-
-    @property
-    def names(self) -> Iterable[str]:
-        """All metrics."""
-        return self._series
+    def choose(self, what: Hashable, fits: Callable[[Mapping[str, str]], bool]) -> Sequence[Stored]:
+        """The series that fit; for the same `what`, only those that are new are looked at."""
+        seen, found = self._chosen.setdefault(what, (0, []))
+        if seen < len(self._series):
+            found += [it for it in islice(self._series.values(), seen, None) if fits(it.labels)]
+            self._chosen[what] = len(self._series), found
+        return found
 
     def at(self, stored: Stored, moment: float) -> tuple[float, float] | None:
         """Time and value of the sample that counts at a moment."""
