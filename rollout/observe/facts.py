@@ -65,6 +65,7 @@ def _fact(unit: Unit, seen: Scene) -> UnitFact:
         labels=unit.labels,
         callers=tuple(_callers(unit, seen)),
         requests=requests / seen.survey.traffic.window if seen.survey.traffic.window else 0.0,
+        narrow=view.mtls.narrow is not None,
         bare=unit.kind in _BARE,
         longest_pause=table.longest if table else 0.0,
     )

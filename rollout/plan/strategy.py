@@ -46,6 +46,8 @@ class UnitFact:
     """Workloads of the namespace that were seen to call it, or name it in their template."""
     requests: float = 0.0
     """Per second, in the window that was looked at."""
+    narrow: bool = False
+    """A policy of its owner's selects it: its mode is set there, and stays there."""
     bare: bool = False
     """Nothing makes its pods anew (a Pod of nobody, a running Job): its template cannot be changed."""
     longest_pause: float = 0.0

@@ -33,7 +33,9 @@ def shadow_strict(frame: Frame, stage: ShadowStrict, who: People, *, then_strict
         "ready", tuple(it.unit for it in who.serving), window=window, every=frame.every, excused=who.outside
     )
     guards = frame.facts.guards
-    counted = () if guards is None else guards.shadow(None, window, frame.every)
+    # whoever is excepted is counted as well, and would be waited for in vain
+    counts = guards is not None and not frame.plan.spec.exceptions
+    counted = guards.shadow(None, window, frame.every) if guards is not None and counts else ()
     step = frame.step(SHADOW, (Shadow(),), (ready, *counted, *frame.always(None)), patience=window)
     return [step] if then_strict else [step, frame.step(f"withdraw-{SHADOW}", (Withdraw(SHADOW),), frame.always(None))]
 
@@ -42,7 +44,9 @@ def strict(frame: Frame, stage: Strict, who: People, *, shadowed: bool) -> list[
     """Some pods, the workload, the namespace; then what was narrower, and has no exceptions, goes."""
     steps = [step for it in who.serving for step in _locked(frame, it, stage.pods, who.plaintext.get(it.unit, ()))]
     steps.append(frame.step(NAMESPACE, (SetMode("STRICT"),), frame.locked(None)))
-    narrow = [f"strict-{slug(it.unit)}" for it in who.serving if not who.plaintext.get(it.unit)]
+    # an owner's own policy for a workload would get its old mode back, and count before the namespace's
+    ours = [it.unit for it in who.serving if not it.narrow and not who.plaintext.get(it.unit)]
+    narrow = [f"strict-{slug(unit)}" for unit in ours]
     served = [Withdraw(name) for name in (*narrow, *([SHADOW] if shadowed else []))]
     if served:
         # what is withdrawn does not come back by going back: then the namespace goes back to accepting both

@@ -212,8 +212,10 @@ def test_readiness_is_asked_of_all_servers_over_the_longest_pause_of_a_cron_job(
     program = compiled((*SHOP, unit(FTP)), {"guards": guards}, stages=stages, exceptions=[WHOLE])
     (ready,) = (gate for gate in step(program, "shadow-strict").gates if isinstance(gate, ReadyGate))
     assert (set(ready.units), ready.window, ready.excused) == ({WEB, DB}, 600.0, (FTP,))
-    assert ("shadow", None, 600.0, 15.0) in guards.asked
     assert step(program, "shadow-strict").deadline == 3600 + 600
+    assert not any(asked[0] == "shadow" for asked in guards.asked), "who is excepted would be waited for in vain"
+    compiled(facts={"guards": guards}, stages=stages)
+    assert ("shadow", None, 600.0, 15.0) in guards.asked
     own = compiled(stages={"shadowStrict": {"window": "1h", "deadline": "5d"}})
     assert step(own, "shadow-strict").deadline == 5 * 86400
 
@@ -256,6 +258,12 @@ def test_an_excepted_port_stays_open_and_its_policy_stays() -> None:
     assert step(program, "strict-deployment-web").instructions[0] == whole
     withdrawn = [it.step for it in step(program, "withdraw-narrow").instructions if isinstance(it, Withdraw)]
     assert withdrawn == ["strict-statefulset-db", "shadow-strict"]
+
+
+def test_an_owners_own_policy_for_a_workload_is_not_given_its_old_mode_back() -> None:
+    program = compiled((unit(GATEWAY, serves=False), unit(DB, narrow=True), unit(WEB)))
+    withdrawn = [it.step for it in step(program, "withdraw-narrow").instructions if isinstance(it, Withdraw)]
+    assert withdrawn == ["strict-deployment-web", "shadow-strict"]
 
 
 def test_an_excepted_workload_is_left_alone() -> None:
