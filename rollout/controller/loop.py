@@ -33,6 +33,8 @@ AT_ONCE: Final = 32
 """So many turns are under way at most: hundreds at once would only wait for each other, and the lease behind them."""
 PATIENCE: Final = 20.0
 """Seconds that a plan at rest lets those with a run go first, when there is more to do than can be done at once."""
+BLIND: Final = 1.0
+"""Seconds until who has not seen everything yet may try to lead."""
 LONGEST: Final = 30.0
 """Seconds between two tries of a plan whose turns fail, at most."""
 log = logging.getLogger(__name__)
@@ -88,6 +90,15 @@ class Controller:
     def ready(self) -> bool:
         """Whether everything that must be known has been seen once."""
         return not any(scope.kind in (*PLANS, PLAN_RUN, DEPLOYMENT) for scope in self.stores.unknown)
+
+    async def campaign(self) -> float:
+        """Try to lead, or to go on leading; the seconds until the next try.
+
+        Who has not seen everything yet would do nothing as the leader, and leaves that to another.
+        """
+        if not self.ready and not self.leader.leading:
+            return BLIND
+        return await self.leader.campaign()
 
     def tick(self) -> None:
         """Begin the turns that are due; nothing while another leads, or before the first lists have come."""
@@ -161,7 +172,7 @@ class Controller:
         extra = {**_named(key), "error": str(error), "failures": failures}
         log.log(logging.DEBUG if isinstance(error, Retry) and failures < 4 else logging.WARNING, "turn", extra=extra)
         least = error.after if isinstance(error, Retry) else 1.0
-        return float(min(max(least, 0.25 * 2.0**failures), LONGEST))
+        return float(min(max(least, 0.25 * 2.0 ** min(failures, 20)), LONGEST))
 
     async def settled(self) -> None:
         """Wait for the turns under way."""

@@ -114,7 +114,7 @@ async def _campaign(controller: Controller) -> None:
         pause = 1.0
         try:
             async with asyncio.timeout(FENCE / 2):
-                pause = await controller.leader.campaign()
+                pause = await controller.campaign()
         except TimeoutError:
             log.warning("the leader's lease could not be renewed in time")
         except RolloutError as error:

@@ -9,7 +9,7 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -87,7 +87,7 @@ class Process:
     async def _tick(self) -> None:
         now = self.controller.clock.monotonic()
         if now >= self._next_campaign:
-            self._next_campaign = now + await self.controller.leader.campaign()
+            self._next_campaign = now + await self.controller.campaign()
         await _breathe()
         self.controller.tick()
         await self.controller.settled()
@@ -103,9 +103,16 @@ class Process:
         await _breathe()
 
     async def stop(self) -> None:
-        """SIGTERM: end in order."""
-        await self.controller.stop()
+        """SIGTERM: end in order, unless it dies on the way."""
+        with suppress(Crash):
+            await self.controller.stop()
         await self.kill()
+
+    async def deafen(self) -> None:
+        """No watch has brought anything, and none will: it may not read."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def kill(self) -> None:
         """kill -9."""

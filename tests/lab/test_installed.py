@@ -19,6 +19,7 @@ from bench.soak_lab import soak, told
 from lab import Lab
 from lab.logs import queries
 from lab.wait import wait_for
+from rollout.install.rbac import AROUND, FEATURES, Feature
 from rollout.plan.base import HOLD_LABEL, RUN_LABEL, Json
 from tests.kit.installed import (
     NAME,
@@ -170,11 +171,21 @@ def ordered(shop: Shop, controller: Installed) -> None:
     lossless(shop, "installed, orders")
 
 
+def rights_of(*features: Feature) -> set[tuple[str, str, str]]:
+    """Group, resource and verb of all that these features are granted."""
+    needs = [need for feature in features for need in feature.needs]
+    return {(need.kind.group, need.kind.plural, verb) for need in needs for verb in need.verbs}
+
+
 UNUSED = {
     ("meshrollout.dev", "canaryplans", "release"),  # no request: the hold policy asks for it when a target is freed
     ("networking.istio.io", "destinationrules", "patch"),  # of our own rule, when the owner's changes in mid-run
 }
 """What is granted and not used, besides `get` on what is watched: that is asked for until the first list has come."""
+ADOPTION = rights_of(*(it for it in (*FEATURES, AROUND) if it.name.startswith("mesh-"))) - rights_of(
+    *(it for it in FEATURES if not it.name.startswith("mesh-"))
+)
+"""What only an adoption needs, of which there is none here."""
 EVERYBODYS = {("authorization.k8s.io", "selfsubjectaccessreviews", "create")}
 """What Kubernetes itself grants to all who are authenticated."""
 
@@ -199,7 +210,7 @@ def test_with_exactly_its_printed_rights_it_does_everything_and_each_is_used(
     granted = {(one.group, one.resource, one.verb) for one in controller.granted()}
     assert used - granted <= EVERYBODYS, "whatever else it asks for is granted by name"
     watched = {(group, resource) for group, resource, verb in used if verb == "watch"}
-    unused = {one for one in granted - used if not (one[2] == "get" and one[:2] in watched)}
+    unused = {one for one in granted - used - ADOPTION if not (one[2] == "get" and one[:2] in watched)}
     assert unused == UNUSED, "granted, and needed by nothing that it did"
     print(f"[rights] {len(granted)} granted, {len(granted & used)} used, {len(granted - used)} explained")
     scopes = {one.scope for one in controller.granted()}
@@ -235,7 +246,8 @@ def test_for_one_namespace_its_rights_are_there_and_it_acts_nowhere_else(
     assert everywhere <= {Right("", *bindings, verb) for verb in ("list", "watch")}
     granted = controller.granted()
     assert {one.scope for one in granted} == {"", HOME, mine.ns}
-    assert {(one.group, one.resource) for one in granted if not one.scope} == {bindings}
+    around = {(need.kind.group, need.kind.plural) for need in AROUND.needs}
+    assert {(one.group, one.resource) for one in granted if not one.scope} == {bindings, *around}
 
 
 # --- upgraded in mid-run

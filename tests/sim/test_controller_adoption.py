@@ -215,6 +215,8 @@ async def test_an_exception_that_is_over_takes_the_plan_out_of_ready() -> None:
         here.memory.apply(plan(exceptions=[outside]))
         await here.until(lambda: here.phase() == "Succeeded")
         assert here.ready() == "True"
+        here.memory.metrics.store.every = 3600.0  # a day without callers, of which nobody asks
+        here.memory.traffic.clients.clear()
         here.memory.clock.run(86_400)
         await here.until(lambda: here.ready() == "False", 60)
         assert f"the exception of Deployment/greeter ended on {today} (rewritten in spring)" in here.status()["message"]

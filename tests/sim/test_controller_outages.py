@@ -6,9 +6,11 @@ import pytest
 
 from rollout.adapters.memory.watch import WatchPlan
 from rollout.decide.reason import Reason
+from rollout.errors import Forbidden
+from rollout.plan.kinds import CANARY_PLAN, Ref
 from rollout.plan.run import Phase
 from tests.kit.controlled import Controlled, Process, shop
-from tests.kit.sim import BAD, GOOD, plan
+from tests.kit.sim import BAD, GOOD, Sim, plan
 
 STEPS = plan(steps=[{"weight": 20, "hold": "20s"}, {"weight": 50, "hold": "20s"}])
 MOMENTS = [2, 5, 8, 12, 20, 30, 40, 50, 58, 62, 66]
@@ -95,3 +97,35 @@ async def test_a_list_anew_at_any_moment_changes_nothing(moment: int) -> None:
         await world.passed(5)
         world.processes[0].watcher.see(relist=True)
         await ends(world, GOOD)
+
+
+async def test_a_plan_whose_turns_failed_for_hours_is_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A power of two grows beyond all numbers, and the plan must not be forgotten with it."""
+    world = Controlled(Sim(plan=plan()))
+    world.commit()
+    process = world.spawn("a")
+    process.controller._failures[Ref(CANARY_PLAN, "shop", "web")] = 5000
+
+    async def refused(*_: object) -> float:
+        raise Forbidden("no right")
+
+    with monkeypatch.context() as during:
+        during.setattr(type(process.controller.plans), "turn", refused)
+        await world.passed(60)
+        assert world.phase() == ""
+    await world.passed(60)
+    assert world.phase() == "Idle"
+    await world.close()
+
+
+async def test_who_has_not_seen_everything_leaves_the_lead_to_another() -> None:
+    world = Controlled(Sim(plan=plan()))
+    world.commit()
+    blind = world.spawn("a")
+    await blind.deafen()
+    await world.passed(5)
+    sees = world.spawn("b")
+    await world.passed(30)
+    assert (blind.controller.leader.leading, sees.controller.leader.leading) == (False, True)
+    assert world.phase() == "Idle"
+    await world.close()
