@@ -182,9 +182,9 @@ UNUSED = {
     ("networking.istio.io", "destinationrules", "patch"),  # of our own rule, when the owner's changes in mid-run
 }
 """What is granted and not used, besides `get` on what is watched: that is asked for until the first list has come."""
-ADOPTION = rights_of(*(it for it in (*FEATURES, AROUND) if it.name.startswith("mesh-"))) - rights_of(
-    *(it for it in FEATURES if not it.name.startswith("mesh-"))
-)
+ADOPTION = {("meshrollout.dev", "meshadoptionplans/status", "patch")} | rights_of(
+    *(it for it in (*FEATURES, AROUND) if it.name.startswith("mesh-"))
+) - rights_of(*(it for it in FEATURES if not it.name.startswith("mesh-")))
 """What only an adoption needs, of which there is none here."""
 EVERYBODYS = {("authorization.k8s.io", "selfsubjectaccessreviews", "create")}
 """What Kubernetes itself grants to all who are authenticated."""
