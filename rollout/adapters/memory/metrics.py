@@ -15,8 +15,8 @@ from rollout.adapters.memory.injector import PROXY, carried
 from rollout.adapters.memory.objects import Objects
 from rollout.adapters.memory.promql import Vector, answer
 from rollout.adapters.memory.promql_parse import QueryError
-from rollout.adapters.memory.series import NAME, Key, SeriesStore, labelled
-from rollout.adapters.memory.telemetry import EDGES, Value
+from rollout.adapters.memory.series import EDGES, NAME, Key, SeriesStore, labelled
+from rollout.adapters.memory.telemetry import Value
 from rollout.adapters.memory.traffic import PodCounters, Traffic
 from rollout.plan.kinds import POD, Ref
 from rollout.ports.metrics import Ask, CountAsk, Reading, ScalarAsk, Series, VectorAsk

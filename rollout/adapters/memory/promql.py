@@ -20,7 +20,7 @@ from rollout.adapters.memory.promql_parse import (
     Selector,
     parse,
 )
-from rollout.adapters.memory.series import NAME, Labels, SeriesStore, Stored, labelled
+from rollout.adapters.memory.series import NAME, Labels, Series, SeriesStore, labelled
 
 Sample = tuple[Mapping[str, str], float]
 Vector = list[Sample]
@@ -70,7 +70,7 @@ class _Evaluation:
             raise QueryError("a number is wanted, not a vector")
         return found
 
-    def _chosen(self, selector: Selector) -> Sequence[Stored]:
+    def _chosen(self, selector: Selector) -> Sequence[Series]:
         return self._store.choose((selector.name, selector.matchers), selector.fits)
 
     def _instant(self, selector: Selector) -> Vector:

@@ -6,19 +6,13 @@ it is a request, it does not count.  Counters go with the pod that has them.
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from rollout.adapters.memory.series import Key, labelled
 
-EDGES: Final = (0.0005, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
-"""Histogram edges of Istio's request duration, seconds."""
 UNKNOWN: Final = "unknown"
-
-_BUCKETS: Final = (*((edge, f"{edge * 1000:g}") for edge in EDGES), (math.inf, "+Inf"))
-_DURATION: Final = "istio_request_duration_milliseconds"
 
 Value = tuple[Key, float]
 """One series and its value."""
@@ -53,7 +47,7 @@ class Telemetry:
         self._flows: dict[Pod, dict[Flow, int]] = defaultdict(lambda: defaultdict(int))
         self._durations: dict[Pod, dict[Flow, dict[float, int]]] = defaultdict(lambda: defaultdict(dict))
         self._verdicts: dict[Pod, dict[_Verdict, int]] = defaultdict(lambda: defaultdict(int))
-        self._keys: dict[Pod, dict[tuple[str, Flow | _Verdict, str], Key]] = {}
+        self._keys: dict[Pod, dict[tuple[str, Flow | _Verdict, float | None], Key]] = {}
 
     def count(self, pod: Pod, flow: Flow, requests: int, durations: Mapping[float, int] | None = None) -> None:
         """Count requests, or connections where the protocol is `tcp`; `durations` in seconds, by how many."""
@@ -86,25 +80,15 @@ class Telemetry:
             yield self._key("istio_tcp_connections_closed_total", pod, flow), float(count)
             return
         yield self._key("istio_requests_total", pod, flow), float(count)
-        if durations := self._durations[pod].get(flow):
-            yield from self._histogram(pod, flow, durations)
+        for seconds, many in self._durations[pod].get(flow, {}).items():
+            yield self._key("istio_request_duration_milliseconds", pod, flow, seconds), float(many)
 
-    def _histogram(self, pod: Pod, flow: Flow, durations: Mapping[float, int]) -> Iterator[Value]:
-        waiting, within = sorted(durations.items(), reverse=True), 0
-        for edge, le in _BUCKETS:
-            while waiting and waiting[-1][0] <= edge:
-                within += waiting.pop()[1]
-            yield self._key(f"{_DURATION}_bucket", pod, flow, le), float(within)
-        yield self._key(f"{_DURATION}_count", pod, flow), float(within)
-        total = sum(seconds * 1000 * many for seconds, many in durations.items())
-        yield self._key(f"{_DURATION}_sum", pod, flow), total
-
-    def _key(self, name: str, pod: Pod, what: Flow | _Verdict, le: str = "") -> Key:
+    def _key(self, name: str, pod: Pod, what: Flow | _Verdict, seconds: float | None = None) -> Key:
         known = self._keys.setdefault(pod, {})
-        key = known.get((name, what, le))
+        key = known.get((name, what, seconds))
         if key is None:
             labels = what.labels(pod) if isinstance(what, _Verdict) else _labels(pod, what)
-            key = known[name, what, le] = Key(name, labelled(labels | ({"le": le} if le else {})))
+            key = known[name, what, seconds] = Key(name, labelled(labels), seconds)
         return key
 
 
