@@ -36,6 +36,7 @@ from rollout.plan.kinds import (
     STATEFUL_SET,
     Ref,
     kind_of,
+    ref_of,
 )
 from rollout.ports.cluster import guard_of
 from rollout.ports.world import World
@@ -110,6 +111,8 @@ class Spaces:
 
     def __init__(self, cluster: KubeCluster) -> None:
         self.cluster, self.made = cluster, list[str]()
+        self.seen_everywhere: list[Json] = []
+        """What other namespaces see too: it must be gone before the next scene, and a namespace takes its time."""
         other = Simulation()
         self.world = World(cluster, other.metrics, other.clock, {}, {})
 
@@ -122,7 +125,8 @@ class Spaces:
         if any(kind_of(obj) == POD for obj in known.objects):
             await self._peopled(name)
         for obj in known.objects:
-            await self.cluster.create(_valid(obj, name))
+            stored = await self.cluster.create(_valid(obj, name))
+            self.seen_everywhere += [stored] if kind_of(stored) == SERVICE_ENTRY else []
         seen = await read(self.world, name, {look for it in CHECKERS for look in it.needs})
         assert not seen.unseen
         as_known = replace(seen, adopted=known.mesh, outside=known.outside)
@@ -138,6 +142,8 @@ class Spaces:
 
     async def end(self) -> None:
         """Delete the namespaces."""
+        for entry in self.seen_everywhere:
+            await self.cluster.delete(ref_of(entry), guard_of(entry))
         for name in self.made:
             obj = await self.cluster.get(Ref(NAMESPACE, "", name))
             if obj is not None:
