@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from rollout.decide.seen import Seen
 from rollout.errors import RolloutError
 from rollout.plan.base import Json
-from rollout.plan.kinds import PLANS, Ref, plan_of
+from rollout.plan.kinds import Ref, plan_kind, plan_of
 from rollout.plan.run import RunSpec, State
 
 
@@ -31,8 +31,7 @@ class RunView:
     @property
     def owner(self) -> Ref:
         """Its plan."""
-        kind = next(kind for kind in PLANS if kind.name == self.spec.plan_kind)
-        return Ref(kind, self.namespace, self.spec.plan)
+        return Ref(plan_kind(self.spec.plan_kind), self.namespace, self.spec.plan)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,33 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Final, get_args
 
 from rollout.decide.seen import Progress, Sample
 from rollout.errors import Unsupported
 from rollout.observe.readiness import Scene, blockers, scene
-from rollout.observe.survey import Scope, read_objects, survey
-from rollout.observe.units import READS, units
+from rollout.observe.survey import Scope, read_objects, read_units, survey
 from rollout.plan.finding import Finding, Level
-from rollout.plan.program import (
-    Adoption,
-    Apply,
-    Enrol,
-    Label,
-    Program,
-    ReadyGate,
-    SetMode,
-    Shadow,
-    UnitName,
-    Withdraw,
-)
+from rollout.plan.program import Adoption, MeshInstruction, Program, ReadyGate, UnitName, Withdraw
 from rollout.plan.run import LineKey, Phase, RunSpec, State
 from rollout.ports.mesh import Mesh, Stage, Unit
 from rollout.ports.world import World
 
 TOLD: Final = 3
 """So many blockers are told in one sentence; the mesh report has all."""
-_OF_THE_MESH: Final = (Enrol, Label, SetMode, Shadow, Apply)
+_OF_THE_MESH: Final = get_args(MeshInstruction)
 
 
 def mesh_of(world: World, adoption: Adoption) -> Mesh:
@@ -55,7 +43,7 @@ async def read_stage(world: World, mesh: Mesh, program: Program, state: State) -
     assert adoption is not None, "only programs with an adoption have a stage"
     reads = (*mesh.reads(adoption.namespace, adoption.home or mesh.home), *mesh.touches(program))
     objects, _ = await read_objects(world, tuple(dict.fromkeys(reads)), adoption.namespace)
-    found = units({kind: await world.cluster.list(kind, adoption.namespace) for kind in READS})
+    found = await read_units(world, adoption.namespace)
     return Stage(adoption, {name_of(unit): unit for unit in found}, objects, state.journal)
 
 
@@ -84,7 +72,8 @@ async def ask_readiness(world: World, mesh: Mesh, gate: ReadyGate, spec: RunSpec
     adoption, settings = spec.program.adoption, spec.program.settings
     assert adoption is not None, "only programs with an adoption ask this"
     scope = Scope(adoption.namespace, adoption.home or mesh.home, gate.window, settings.provider)
-    seen = scene(mesh, await survey(world, mesh, scope, world.schedules), excused_of(gate, adoption))
+    excused = frozenset((adoption.namespace, it.name) for it in gate.excused)
+    seen = scene(mesh, await survey(world, mesh, scope, world.schedules), excused)
     query = f"who sends plaintext to {adoption.namespace}, within {gate.window:g} s"
     if seen.survey.traffic.problem:
         return Sample("unknown", query, detail=seen.survey.traffic.problem)
@@ -92,11 +81,6 @@ async def ask_readiness(world: World, mesh: Mesh, gate: ReadyGate, spec: RunSpec
     if found:
         return Sample("no-data", query, detail=headline(found))
     return Sample("value", query, 0.0)
-
-
-def excused_of(gate: ReadyGate, adoption: Adoption) -> frozenset[tuple[str, str]]:
-    """Namespace and name of the callers that are excepted."""
-    return frozenset((adoption.namespace, it.name) for it in gate.excused)
 
 
 def _found(gate: ReadyGate, seen: Scene) -> list[tuple[Unit, Finding]]:

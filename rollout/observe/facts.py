@@ -78,8 +78,7 @@ def _meshed(view: MeshView) -> bool:
 
 def _callers(unit: Unit, seen: Scene) -> Iterable[UnitName]:
     """Workloads of the namespace that were seen to call it, and those whose template names it."""
-    by_name = {(it.namespace, it.name): it for it in seen.survey.units}
-    called = (by_name.get((edge.source.namespace, edge.source.name)) for edge in seen.inbound(unit))
+    called = (seen.units.get((edge.source.namespace, edge.source.name)) for edge in seen.inbound(unit))
     named = (it for it in seen.plain if it is not unit and seen.mention(it, unit))
     found = [name_of(it) for it in (*called, *named) if it is not None and it.namespace == unit.namespace]
     return dict.fromkeys(found)

@@ -20,23 +20,13 @@ from rollout.observe.crowd import crowd, labels_of
 from rollout.observe.templates import HASH_LABEL
 from rollout.plan.base import RUN_LABEL, Json
 from rollout.plan.finding import Finding
-from rollout.plan.kinds import (
-    CANARY_PLAN,
-    DEPLOYMENT,
-    MESH_ADOPTION_PLAN,
-    PLAN_DECISION,
-    POD,
-    REPLICASET,
-    Kind,
-    Ref,
-)
+from rollout.plan.kinds import DEPLOYMENT, PLAN_DECISION, POD, REPLICASET, Ref, plan_kind
 from rollout.plan.program import Backends, ReadyGate
 from rollout.plan.run import GateState, RunSpec, State
 from rollout.ports.mesh import Stage
 from rollout.ports.router import Objects, Read, Router
 from rollout.ports.world import World
 
-_PLANS: Final[Mapping[str, Kind]] = {it.name: it for it in (CANARY_PLAN, MESH_ADOPTION_PLAN)}
 HOME: Final = Route("home")
 
 
@@ -59,7 +49,7 @@ async def observe(world: World, run: Ref, uid: str, spec: RunSpec, state: State,
     Raises:
         Unsupported: the run's router is not installed here.
     """
-    plan = await world.cluster.get(Ref(_PLANS[spec.plan_kind], run.namespace, spec.plan))
+    plan = await world.cluster.get(Ref(plan_kind(spec.plan_kind), run.namespace, spec.plan))
     decisions = await world.cluster.list(PLAN_DECISION, run.namespace)
     there = (
         plan is not None and plan["metadata"]["uid"] == spec.plan_uid and "deletionTimestamp" not in plan["metadata"]

@@ -59,12 +59,11 @@ async def survey(world: World, mesh: Mesh, scope: Scope, schedules: Schedules) -
         Forbidden: the units themselves may not be read.
     """
     questions = mesh.questions(scope.namespace, scope.window, scope.provider)
-    workloads, (objects, unseen), readings = await asyncio.gather(
-        asyncio.gather(*(world.cluster.list(kind, scope.namespace) for kind in READS)),
+    found, (objects, unseen), readings = await asyncio.gather(
+        read_units(world, scope.namespace),
         read_objects(world, mesh.reads(scope.namespace, scope.home), scope.namespace),
         world.metrics.ask(questions),
     )
-    found = units(dict(zip(READS, workloads, strict=True)))
     now = world.clock.now()
     return Survey(
         namespace=scope.namespace,
@@ -76,6 +75,16 @@ async def survey(world: World, mesh: Mesh, scope: Scope, schedules: Schedules) -
         timetables=_timetables(found, schedules, now),
         unseen=unseen,
     )
+
+
+async def read_units(world: World, namespace: str) -> tuple[Unit, ...]:
+    """All units of a namespace, or of all where that is empty: one list per kind.
+
+    Raises:
+        Forbidden: they may not be read.
+    """
+    lists = await asyncio.gather(*(world.cluster.list(kind, namespace) for kind in READS))
+    return units(dict(zip(READS, lists, strict=True)))
 
 
 async def read_objects(

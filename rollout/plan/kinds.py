@@ -147,9 +147,13 @@ def ref_of(obj: Mapping[str, Any]) -> Ref:
     return Ref(kind_of(obj), meta.get("namespace", ""), meta["name"])
 
 
+def plan_kind(name: str) -> Kind:
+    """The kind of plan that a run names; runs of before there were two name none, and are of the first."""
+    return next((kind for kind in PLANS if kind.name == name), CANARY_PLAN)
+
+
 def plan_of(run: Mapping[str, Any]) -> Ref:
     """The plan that a raw PlanRun or PlanDecision is about; those from before there were two kinds name none."""
     meta, spec = run["metadata"], run["spec"]
     named = spec.get("planKind") or spec.get("kind") or CANARY_PLAN.name
-    kind = next((kind for kind in PLANS if kind.name == named), CANARY_PLAN)
-    return Ref(kind, meta.get("namespace", ""), str(spec.get("plan", "")))
+    return Ref(plan_kind(named), meta.get("namespace", ""), str(spec.get("plan", "")))

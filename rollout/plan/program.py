@@ -160,7 +160,7 @@ class Withdraw:
 MeshInstruction = Enrol | Label | SetMode | Shadow | Apply
 """What a mesh driver makes come true."""
 Instruction = Annotated[
-    Prepare | Route | Approve | Release | Conclude | Enrol | Label | SetMode | Shadow | Apply | Withdraw,
+    Prepare | Route | Approve | Release | Conclude | MeshInstruction | Withdraw,
     Discriminator("kind"),
 ]
 

@@ -34,8 +34,7 @@ def shadow_strict(frame: Frame, stage: ShadowStrict, who: People, *, then_strict
     )
     guards = frame.facts.guards
     # whoever is excepted is counted as well, and would be waited for in vain
-    counts = guards is not None and not frame.plan.spec.exceptions
-    counted = guards.shadow(None, window, frame.every) if guards is not None and counts else ()
+    counted = () if guards is None or frame.plan.spec.exceptions else guards.shadow(None, window, frame.every)
     step = frame.step(SHADOW, (Shadow(),), (ready, *counted, *frame.always(None)), patience=window)
     return [step] if then_strict else [step, frame.step(f"withdraw-{SHADOW}", (Withdraw(SHADOW),), frame.always(None))]
 
