@@ -25,7 +25,10 @@ else
 endif
 
 test: $(READY) ## all tests; those that need a real cluster bring up the lab (skipped loudly without root or Go)
-	$(BIN)/pytest
+ifeq ($(ROOT),yes)
+	$(BIN)/python -m lab build --fake-nodes # beforehand: no test's time limit covers the first build
+endif
+	$(BIN)/pytest -n 2 # one worker for the lab, one for all else: a cluster is waited for most of the time
 
 check: $(READY) ## format, lint, types, import contracts, generated files
 	$(BIN)/ruff format --check .
@@ -33,14 +36,15 @@ check: $(READY) ## format, lint, types, import contracts, generated files
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-lab-up: $(READY) ## a real Kubernetes with Istio on this machine (first time about 10 minutes, then 10 seconds)
+lab-up: $(READY) ## a real Kubernetes with Istio on this machine (first time 12 to 18 minutes, then 10 seconds)
 	$(BIN)/python -m lab up --profile istio
 
 lab-down: $(READY) ## take it down; nothing stays behind
 	$(BIN)/python -m lab down
 
-soak: $(READY) ## seeded runs with faults: many simulated, then 20 real ones in the lab; prints the seeds that failed
+soak: $(READY) ## seeded runs with faults: many simulated, then 20 real ones in the lab, kept in soak-report.md
 	$(BIN)/python -m bench.soak
+	$(BIN)/python -m bench.soak --controller --runs 5000
 ifeq ($(ROOT),yes)
 	$(BIN)/python -m bench.soak_lab --runs 20
 else
@@ -49,6 +53,8 @@ endif
 
 bench: $(READY) ## what a run costs: simulated, then 50 of them in a lab (needs Go): requests, queries, CPU, memory
 	$(BIN)/python -m bench.cost
+	$(BIN)/python -m bench.adoption
+	$(BIN)/python -m bench.history
 	$(BIN)/python -m bench.scale --plans 50
 
 bench-judgement: $(READY) ## how often a fixed threshold and our gates reject sound candidates and find bad ones: simulated

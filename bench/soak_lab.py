@@ -13,6 +13,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,8 +27,10 @@ from tests.kit.shop import SUCCESS, Shop, canary
 
 RATE: Final = 20
 """Requests per second."""
-LONG: Final = 300.0
+LONG: Final = 600.0
 """Seconds that a run gets; without a fault it takes about 40."""
+AWAY: Final[Mapping[str, float]] = {"no kube-apiserver": 60.0, "no prometheus": 120.0}
+"""Seconds that what is stopped stays away; other faults last 3 to 20."""
 SPREAD: Final = 25.0
 """Seconds from the push in which faults begin."""
 BAD: Final = "1.2-errors"
@@ -57,7 +60,21 @@ class Line:
     requests: int
     failed: int
     seconds: float
-    wrong: tuple[str, ...]
+    wrong: Mapping[str, str]
+    """What was broken: the invariant, and how."""
+
+
+HOLDS: Final = (
+    "the run ends",
+    "it ends as its version deserves",
+    "one run for one revision",
+    "each weight is set once",
+    "specs are their owner's again, and nothing of ours is left",
+    "one version runs",
+    "no request fails but the bad version's own",
+    "the lab heals",
+)
+"""The invariants that are looked at after each run."""
 
 
 def faults(seed: int) -> tuple[Fault, ...]:
@@ -66,7 +83,7 @@ def faults(seed: int) -> tuple[Fault, ...]:
     found = []
     for _ in range(rng.randint(1, 3)):
         name = rng.choice(tuple(BREAK))
-        lasting = 0.0 if name.startswith("kill") else rng.uniform(3, 20)
+        lasting = 0.0 if name.startswith("kill") else AWAY.get(name) or rng.uniform(3, 20)
         found.append(Fault(name, rng.uniform(0, SPREAD), lasting))
     return tuple(sorted(found, key=lambda it: it.at))
 
@@ -90,6 +107,15 @@ def _freeze(target: Callable[[Installed], str]) -> Callable[[Installed, float], 
     return freeze
 
 
+def _away(program: str) -> Callable[[Installed, float], None]:
+    def away(controller: Installed, seconds: float) -> None:
+        controller.lab.faults.stop(program)
+        time.sleep(seconds)
+        controller.lab.faults.start(program)
+
+    return away
+
+
 def _network(*, delay_ms: float = 0, loss: float = 0) -> Callable[[Installed, float], None]:
     def network(controller: Installed, seconds: float) -> None:
         controller.lab.faults.network(delay_ms=delay_ms, loss=loss)
@@ -104,9 +130,12 @@ BREAK: Final[Mapping[str, Callable[[Installed, float], None]]] = {
     "freeze leader": _freeze(lambda it: _pod(it, leads=True)),
     "kill kube-apiserver": _kill(lambda _: "kube-apiserver"),
     "freeze kube-apiserver": _freeze(lambda _: "kube-apiserver"),
+    "no kube-apiserver": _away("kube-apiserver"),
     "freeze etcd": _freeze(lambda _: "etcd"),
+    "slow etcd": lambda controller, seconds: controller.lab.faults.stutter("etcd", seconds),
     "kill prometheus": _kill(lambda _: "prometheus"),
     "freeze prometheus": _freeze(lambda _: "prometheus"),
+    "no prometheus": _away("prometheus"),
     "network delay": _network(delay_ms=100),
     "network loss": _network(loss=0.05),
 }
@@ -159,17 +188,17 @@ class Soak:
         over = wait_for(lambda: self._ended(attempt), LONG, 0.5)
         seconds = time.monotonic() - began
         thread.join()
-        wrong = [*breaking.trouble, *self._wrong(attempt, version, bad=bad, over=over)]
+        wrong = self._wrong(attempt, version, bad=bad) if over else {"the run ends": f"not in {LONG:.0f} s"}
+        if breaking.trouble:
+            wrong["the lab heals"] = "; ".join(breaking.trouble)
         report = self.shop.account(f"soak {number}, seed {seed}, {version}")
         excused = sum(one.count for one in report.counts if one.version == BAD and one.code >= 500) if bad else 0
         if report.failed > excused:
-            wrong.append(f"{report.failed - excused} requests failed that were not the candidate's")
+            wrong["no request fails but the bad version's own"] = f"{report.failed - excused} failed"
         phase = self._phase(attempt)
         if phase == "Succeeded":
             self.stable = version
-        return Line(
-            number, seed, breaking.planned, version, phase, report.total, report.failed, seconds, tuple(wrong)
-        )  # fmt: skip
+        return Line(number, seed, breaking.planned, version, phase, report.total, report.failed, seconds, wrong)
 
     def _runs(self) -> dict[int, Json]:
         """The status of each stored run by its number. Asked for: a watch of ours dies with the API server."""
@@ -187,32 +216,35 @@ class Soak:
         except LabError:
             return False
 
-    def _wrong(self, attempt: int, version: str, *, bad: bool, over: bool) -> list[str]:
+    def _wrong(self, attempt: int, version: str, *, bad: bool) -> dict[str, str]:
         """What is not as it must be after the end."""
-        if not over:
-            return [f"it has not ended in {LONG:.0f} s"]
-        run = self._runs()[attempt]
-        wanted = "RolledBack" if bad else "Succeeded"
-        wrong = [] if run["phase"] == wanted else [f"it is {run['phase']}, not {wanted}: {run.get('message')}"]
+        run, wanted = self._runs()[attempt], "RolledBack" if bad else "Succeeded"
+        wrong = {}
+        if run["phase"] != wanted:
+            wrong["it ends as its version deserves"] = f"{run['phase']}, not {wanted}: {run.get('message')}"
         if (more := self._attempt() - attempt) > 0:
-            wrong.append(f"{more + 1} runs for one revision")
+            wrong["one run for one revision"] = f"there are {more + 1}"
+        told = [note["message"] for note in run["state"]["notes"] if note["reason"] == "WeightSet"]
+        if len(told) != len(set(told)):
+            wrong["each weight is set once"] = ", ".join(told)
         try:
             self.shop.at_rest(version, paused=bad)
         except AssertionError as error:
-            wrong.append(f"not at rest: {' '.join(str(error).split())[:300]}")
+            wrong["specs are their owner's again, and nothing of ours is left"] = " ".join(str(error).split())[:300]
         running = {
             one["spec"]["containers"][0]["image"].rpartition(":")[2]
             for one in self.shop.pods().values()
             if "deletionTimestamp" not in one["metadata"]
         }
-        serves = self.stable if bad else version
-        if running != {serves}:
-            wrong.append(f"{', '.join(sorted(running))} runs, not {serves}")
+        if running != {self.stable if bad else version}:
+            wrong["one version runs"] = ", ".join(sorted(running)) or "none"
         return wrong
 
 
-def soak(lab: Lab, folder: Path, seeds: Iterable[int]) -> list[Line]:
-    """One run for each seed, in a shop of its own; a bad version every second time."""
+def soak(
+    lab: Lab, folder: Path, seeds: Iterable[int], keep: Callable[[Sequence[Line]], object] = lambda _: None
+) -> list[Line]:
+    """One run for each seed, in a shop of its own; a bad version every second time. `keep` is given all after each."""
     controller = Installed(lab)
     controller.install()
     shop = Shop(lab, f"shop-{secrets.token_hex(3)}", folder)
@@ -224,6 +256,7 @@ def soak(lab: Lab, folder: Path, seeds: Iterable[int]) -> list[Line]:
         for number, seed in enumerate(seeds, start=1):
             lines.append(story.run(number, seed, bad=number % 2 == 0))
             print(told(lines[-1:]), flush=True)
+            keep(lines)
     finally:
         lab.faults.heal()
         shop.close()
@@ -239,11 +272,37 @@ def told(lines: Sequence[Line]) -> str:
             f"{it.number:3d}  {it.seed:5d}  {it.version:10s}  {it.outcome:10s}  {it.requests:6d}  {it.failed:5d}  "
             f"{it.seconds:5.0f}  {happened}"
         )
-        rows += [f"     WRONG: {what}" for what in it.wrong]
+        rows += [f"     WRONG: {invariant}: {how}" for invariant, how in it.wrong.items()]
     return "\n".join(rows)
 
 
 HEAD: Final = "run   seed  version     outcome     requests failed  secs  faults"
+
+
+def written(lines: Sequence[Line]) -> str:
+    """The report as it is kept: every run, and in how many of them each invariant held."""
+    broken = Counter(invariant for it in lines for invariant in it.wrong)
+    met = Counter(fault.name for it in lines for fault in it.faults)
+    kinds = ", ".join(f"{name} {met[name]}" for name in BREAK)
+    held = [f"| {it} | {len(lines) - broken[it]} of {len(lines)} |" for it in HOLDS]
+    requests, failed = sum(it.requests for it in lines), sum(it.failed for it in lines)
+    return "\n".join(
+        [
+            f"# Soak in the lab: {len(lines)} runs, {requests} requests, {failed} failed",
+            "",
+            f"Two controllers as pods; faults: {kinds}. A bad version every second time, whose own errors are excused.",
+            "",
+            "| invariant | held |",
+            "|---|---|",
+            *held,
+            "",
+            "```",
+            HEAD,
+            told(lines),
+            "```",
+            "",
+        ]
+    )
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -252,12 +311,14 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--runs", type=int, default=20)
     parser.add_argument("--first", type=int, default=1, help="the first seed")
     parser.add_argument("--name", default=NAME, help="the lab, which is brought up and taken down")
+    parser.add_argument("--report", type=Path, default=Path("soak-report.md"), help="where the report is kept")
     args = parser.parse_args(argv)
     lab = Lab(args.name)
     with tempfile.TemporaryDirectory() as folder:
         try:
             lab.up("istio", print)
-            lines = soak(lab, Path(folder), range(args.first, args.first + args.runs))
+            seeds = range(args.first, args.first + args.runs)
+            lines = soak(lab, Path(folder), seeds, lambda lines: args.report.write_text(written(lines)))
         finally:
             lab.down()
     broken = [line.seed for line in lines if line.wrong]

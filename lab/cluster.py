@@ -200,9 +200,12 @@ class Lab:
         one.start()
         one.finish()
 
-    def stop_prometheus(self, name: str = "prometheus") -> None:
-        """Stop one of the two Prometheus, to see what is done without it; its data stays."""
-        Prometheus(self.site, self.processes, name).stop()
+    def stop_prometheus(self, name: str = "prometheus", *, forget: bool = False) -> None:
+        """Stop one of the two Prometheus, to see what is done without it; its data stays, unless it shall forget it."""
+        one = Prometheus(self.site, self.processes, name)
+        one.stop()
+        if forget:
+            one.forget()
 
     def restart_prometheus(self, name: str = "prometheus") -> None:
         """Stop and start one of the two Prometheus."""

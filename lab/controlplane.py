@@ -21,6 +21,9 @@ BRISK = (
     "--concurrent-deployment-syncs=20",
     "--concurrent-replicaset-syncs=20",
 )
+# The only node is never given up: after a longer outage of the API server the controllers, which here outlive it, would
+# hold their own blindness for the node's death and take every pod out of its Services.
+NODE_GRACE = "24h"
 AUDIT_MEGABYTES = 4000  # one file: a place in it stays a place in it
 PATIENCE = 15  # seconds that an earlier server may take to leave its port
 
@@ -132,6 +135,7 @@ class ControlPlane:
             f"--root-ca-file={self.authority}",
             "--use-service-account-credentials",
             "--leader-elect=false",
+            f"--node-monitor-grace-period={NODE_GRACE}",
             "--controllers=*,-node-ipam-controller,-cloud-node-lifecycle-controller",
             *(BRISK if self.brisk else ()),
         ]

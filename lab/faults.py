@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from lab import netqueue
 from lab.errors import LabError
+from lab.prometheus import NAMES, Prometheus
 from lab.run import run
 from lab.runtime import Containerd
 from lab.wait import wait_for
@@ -48,7 +49,10 @@ class Faults:
             self.lab.up(self.lab.profile)
 
     def kill(self, target: str) -> None:
-        """End a program or a pod's process without a warning; a pod's is started again by the kubelet."""
+        """End a program or a pod's process without a warning; a pod's is started again by the kubelet.
+
+        A program is gone on return: one that is still on its way out would look alive to what starts it again.
+        """
         self._signal(target, signal.SIGKILL)
 
     def freeze(self, target: str) -> None:
@@ -75,6 +79,11 @@ class Faults:
             with self.frozen(target):
                 time.sleep(frozen)
             time.sleep(running)
+
+    def rename(self, prometheus: str, series: str, to: str) -> None:
+        """Let one of the two Prometheus keep a series under another name from now on, as a changed rule of it does."""
+        self._check(prometheus)
+        Prometheus(self.site, self.processes, prometheus).rename(series, to)
 
     def network(self, *, delay_ms: float = 0, loss: float = 0, pod: str = "") -> None:
         """Delay packets each way, and lose a fraction of them, from now on, in place of an earlier such fault.
@@ -104,6 +113,8 @@ class Faults:
                 os.kill(record.pid, signal.SIGCONT)
         if self._has_node():
             self._containerd().signal_all("CONT")
+        for name in {*NAMES} & {*self.processes.names()}:
+            Prometheus(self.site, self.processes, name).rename()
         if self.lab.profile is not None:
             self.lab.up(self.lab.profile)
 
@@ -112,6 +123,8 @@ class Faults:
             target = self.lab.kubectl("get", "pods", "-n", "istio-system", "-l=app=istiod", f"-o=jsonpath={FIRST_POD}")
         if "/" not in target:
             os.kill(self._check(target), number)
+            if number == signal.SIGKILL and not wait_for(lambda: self.processes.record(target) is None, 10, 0.02):
+                raise LabError(f"{target} does not end when it is killed")
             return
         self._containerd().signal(self._container(target), number.name)
 

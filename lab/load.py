@@ -21,6 +21,14 @@ class Count:
     code: int
     error: str
     count: int
+    first_ns: int = 0
+    """When the first of them was sent, by the pod's clock."""
+    last_ns: int = 0
+
+    @property
+    def bad(self) -> bool:
+        """Whether it is no answer, or a 5xx."""
+        return self.code == 0 or self.code >= 500
 
 
 @dataclass(frozen=True)
@@ -53,7 +61,7 @@ class Report:
     @property
     def failed(self) -> int:
         """Requests that got no answer, or a 5xx."""
-        return sum(one.count for one in self.counts if one.code == 0 or one.code >= 500)
+        return sum(one.count for one in self.counts if one.bad)
 
     def __str__(self) -> str:
         lines = [

@@ -28,13 +28,17 @@ class Record:
 
 
 def started_at(pid: int) -> int | None:
-    """Return when a process started (in ticks since boot), or None if it is gone or only waits to be buried."""
+    """Return when a process started (in ticks since boot), or None if it is gone or only waits to be buried.
+
+    A process whose first thread has ended looks buried, but holds its ports until its last thread has.
+    """
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
+        threads = len(os.listdir(f"/proc/{pid}/task"))
     except OSError:
         return None
     state, *rest = stat.rpartition(")")[2].split()
-    return None if state in "ZX" else int(rest[18])
+    return None if state in "ZX" and threads <= 1 else int(rest[18])
 
 
 class Processes:

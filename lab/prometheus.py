@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import signal
+from pathlib import Path
 from string import Template
 
 from lab.access import answers
@@ -48,18 +52,41 @@ class Prometheus:
         """Where it answers."""
         return f"http://127.0.0.1:{self.site.port(self.name)}"
 
+    @property
+    def data(self) -> Path:
+        """The folder with all that it has recorded."""
+        return self.site.state / self.name
+
+    @property
+    def config(self) -> Path:
+        """What it was told when it started, or was last renamed."""
+        return self.site.state / f"{self.name}.yml"
+
+    def configure(self, more: str = "") -> bool:
+        """Write its configuration, with `more` rules for series; whether it has changed."""
+        before = self.config.read_text() if self.config.exists() else ""
+        rule = HASH_RULE if self.name == "prometheus-hash" else ""
+        text = Template((MANIFESTS / "prometheus.yml").read_text()).substitute(
+            state=self.site.state, hash_rule=rule, queries=self.site.query_log(self.name), more_rules=more
+        )
+        self.config.write_text(text)
+        return text != before
+
+    def rename(self, series: str = "", to: str = "") -> None:
+        """Keep a series under another name from the next scrape on; without arguments: all under their own again."""
+        rule = f"  - {{source_labels: [__name__], regex: '{series}', target_label: __name__, replacement: '{to}'}}"
+        record = self.processes.record(self.name)
+        if self.configure(rule if series else "") and record is not None:
+            os.kill(record.pid, signal.SIGHUP)
+
     def start(self) -> None:
         """Start it unless it runs."""
-        config = self.site.state / f"{self.name}.yml"
-        rule = HASH_RULE if self.name == "prometheus-hash" else ""
-        text = (MANIFESTS / "prometheus.yml").read_text()
-        config.write_text(
-            Template(text).substitute(state=self.site.state, hash_rule=rule, queries=self.site.query_log(self.name))
-        )
+        if self.processes.record(self.name) is None:
+            self.configure()
         argv = [
             self.site.program("prometheus"),
-            f"--config.file={config}",
-            f"--storage.tsdb.path={self.site.state / self.name}",
+            f"--config.file={self.config}",
+            f"--storage.tsdb.path={self.data}",
             "--storage.tsdb.retention.time=6h",
             *(f"--web.listen-address={host}:{self.site.port(self.name)}" for host in ("127.0.0.1", self.site.host_ip)),
         ]
@@ -78,3 +105,7 @@ class Prometheus:
     def stop(self) -> None:
         """Stop it; what it has recorded stays for the next start."""
         self.processes.stop([self.name])
+
+    def forget(self) -> None:
+        """Remove all that it has recorded; it must not run."""
+        shutil.rmtree(self.data)

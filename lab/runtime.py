@@ -51,11 +51,12 @@ class Containerd:
         self._ctr("tasks", "kill", f"--signal={name}", container)
 
     def signal_all(self, name: str) -> None:
-        """Send a signal to the first process of every container."""
+        """Send a signal to the first process of every container that is there to get it."""
         lines = [line.split() for line in self._ctr("tasks", "list").splitlines()[1:]]
         pids = [pid for _, pid, state in lines if state == "RUNNING"]
         if pids:
-            run([*self.namespaces.enter(), "kill", f"-{name}", *pids])
+            # one that has ended since it was listed needs none, and must not keep the others from theirs
+            run([*self.namespaces.enter(), "sh", "-c", f'kill -{name} "$@" || true', "kill", *pids])
 
     def load(self, archive: Path) -> None:
         """Import an archive of images."""

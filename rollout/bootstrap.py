@@ -5,13 +5,19 @@ from __future__ import annotations
 import os
 import secrets
 import socket
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 
+from rollout.adapters.channels.http import AioHttp
+from rollout.adapters.hooks import Calls
+from rollout.adapters.hooks.http import LONGEST, HttpCalls
+from rollout.adapters.hooks.job import JobCalls
 from rollout.adapters.kube.cluster import KubeCluster
 from rollout.adapters.kube.cluster import connect as connect_cluster
 from rollout.adapters.metrics.prometheus import Prometheus
-from rollout.adapters.schedule import timetable
+from rollout.adapters.schedule import Timetables
+from rollout.adapters.serverclock import ServerClock
 from rollout.adapters.systemclock import SystemClock
 from rollout.controller.batch import Batched
 from rollout.controller.cached import CachedCluster
@@ -21,6 +27,8 @@ from rollout.controller.plans import Plans
 from rollout.controller.process import concerns, scopes
 from rollout.controller.stores import Stores
 from rollout.controller.telemetry import Telemetry
+from rollout.notify.choose import Reach
+from rollout.notify.office import office
 from rollout.plan.gate import Provider
 from rollout.ports.clock import Clock
 from rollout.ports.cluster import Cluster
@@ -28,7 +36,7 @@ from rollout.ports.metrics import Metrics
 from rollout.ports.router import Router
 from rollout.ports.watch import Watcher
 from rollout.ports.world import World
-from rollout.registry import compilers, meshes, routers, strategies
+from rollout.registry import channels, compilers, meshes, routers, strategies
 
 
 def identity() -> str:
@@ -36,28 +44,39 @@ def identity() -> str:
     return f"{socket.gethostname()}_{os.getpid()}_{secrets.token_hex(4)}"
 
 
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """What a controller looks after."""
+
+    home: str
+    """The namespace of its Lease."""
+    namespaces: tuple[str, ...] = ()
+    """Those whose plans it runs; all when there are none."""
+    wanted: Mapping[str, str] = field(default_factory=dict)
+    """Labels that a plan must have."""
+    routers: tuple[str, ...] = ()
+    """By which plans may split traffic; all that are installed when there are none."""
+    notifications: bool = True
+    """Whether it tells people through their channels."""
+
+
 @asynccontextmanager
 async def controller(
-    *,
-    kubeconfig: str | None,
-    context: str | None,
-    home: str,
-    namespaces: Sequence[str],
-    wanted: Mapping[str, str],
-    prometheus: str | None,
+    beat: Beat, *, kubeconfig: str | None, context: str | None, prometheus: str | None
 ) -> AsyncIterator[Controller]:
-    """A controller of the plans in these namespaces (all when there are none) that have the wanted labels.
-
-    `home` is the namespace of its Lease.
-    """
-    async with _reached(kubeconfig, context, prometheus) as (cluster, metrics):
-        clock, found, me = SystemClock(), routers(), identity()
-        leader = Leader(cluster, clock, me, home, ",".join(namespaces) or "*")
-        about = concerns(found)
-        stores = Stores(scopes(found, namespaces), about)
+    """A controller that walks this beat."""
+    clock = ServerClock(SystemClock())
+    async with _reached(kubeconfig, context, prometheus, clock) as (cluster, metrics, lines):
+        found = {name: it for name, it in routers().items() if not beat.routers or name in beat.routers}
+        me, about = identity(), concerns(found)
+        leader = Leader(cluster, clock, me, beat.home, ",".join(beat.namespaces) or "*")
+        stores = Stores(scopes(found, beat.namespaces, beat.home if beat.notifications else None), about)
         cached = CachedCluster(cluster, stores, clock, leader.fence)
-        world = _world(cached, Batched(metrics), clock, found, me)
-        yield Controller(clock, cluster.watcher, stores, about, Plans(world), leader, Telemetry(), wanted)
+        world = _world(cached, Batched(metrics), clock, found, me, lines=lines)
+        telemetry = Telemetry()
+        tells = office(world, Reach(beat.home, beat.namespaces), telemetry.told) if beat.notifications else None
+        plans = Plans(world, beat.wanted)
+        yield Controller(clock, cluster.watcher, stores, about, plans, leader, telemetry, office=tells)
 
 
 @asynccontextmanager
@@ -65,9 +84,26 @@ async def connect(
     *, kubeconfig: str | None, context: str | None, namespace: str | None, prometheus: str | None
 ) -> AsyncIterator[tuple[World, str]]:
     """The world behind a kubeconfig, and the namespace in force there."""
-    async with _reached(kubeconfig, context, prometheus) as (cluster, metrics):
-        world = _world(cluster, metrics, SystemClock(), routers(), identity(), cluster.watcher)
+    clock = ServerClock(SystemClock())
+    async with _reached(kubeconfig, context, prometheus, clock) as (cluster, metrics, lines):
+        world = _world(cluster, metrics, clock, routers(), identity(), cluster.watcher, lines=lines)
         yield world, namespace or cluster.namespace or "default"
+
+
+@dataclass(slots=True)
+class _Lines:
+    """By whom people are told, and hooks called: these may take long, and say so themselves."""
+
+    people: AioHttp = field(default_factory=AioHttp)
+    hooks: AioHttp = field(default_factory=lambda: AioHttp(LONGEST))
+    calls: HttpCalls | None = None
+
+    async def close(self) -> None:
+        """Give up what is under way, and close all connections."""
+        if self.calls is not None:
+            await self.calls.close()
+        await self.people.close()
+        await self.hooks.close()
 
 
 def _world(
@@ -77,8 +113,11 @@ def _world(
     routers: Mapping[str, Router],
     identity: str,
     watcher: Watcher | None = None,
+    *,
+    lines: _Lines,
 ) -> World:
     """The world with all plug-ins that are installed."""
+    lines.calls = HttpCalls(cluster, lines.hooks)
     return World(
         cluster,
         metrics,
@@ -89,18 +128,23 @@ def _world(
         watcher,
         meshes=meshes(),
         compilers=compilers(),
-        schedules=timetable,
+        schedules=Timetables(),
+        channels=channels(),
+        http=lines.people,
+        hooks=Calls(lines.calls, JobCalls(cluster)),
     )
 
 
 @asynccontextmanager
 async def _reached(
-    kubeconfig: str | None, context: str | None, prometheus: str | None
-) -> AsyncIterator[tuple[KubeCluster, Prometheus]]:
-    """The cluster, and the metrics that it has the Secrets for."""
-    async with connect_cluster(kubeconfig, context) as cluster:
+    kubeconfig: str | None, context: str | None, prometheus: str | None, clock: ServerClock
+) -> AsyncIterator[tuple[KubeCluster, Prometheus, _Lines]]:
+    """The cluster, the metrics that it has the Secrets for, and the lines to everybody else."""
+    async with connect_cluster(kubeconfig, context, clock.heard) as cluster:
+        lines = _Lines()
         metrics = Prometheus(cluster.secret, default=Provider(address=prometheus) if prometheus else None)
         try:
-            yield cluster, metrics
+            yield cluster, metrics, lines
         finally:
+            await lines.close()
             await metrics.close()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, assert_never
 
 from rollout.errors import InvalidInput
-from rollout.plan import program, query, sequential
+from rollout.plan import expression, program, query, sequential
 from rollout.plan.base import number, ratio, seconds, spell
-from rollout.plan.gate import Compare, Gate, Provider, Slo, TemplateSpec, Threshold, TrafficSplit
+from rollout.plan.gate import Compare, Condition, Gate, Number, Slo, TemplateSpec, Threshold, TrafficSplit
+from rollout.plan.limits import Scalar
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,8 @@ def compile_gate(gate: Gate, scope: Scope) -> program.Gate:
     match gate:
         case Threshold():
             return _limits(gate, scope, every)
+        case Condition():
+            return _condition(gate, scope, every)
         case Compare():
             return sequential.CompareGate(
                 tolerance=ratio(gate.tolerance), planned=planned, every=every, **_judging(gate, scope)
@@ -69,6 +72,7 @@ def _judging(gate: Compare | Slo, scope: Scope) -> dict[str, Any]:
         "on_inconclusive": gate.on_inconclusive,
         "max_hold": seconds(gate.max_hold),
         "observe_only": gate.observe_only,
+        "on_failure": gate.on_failure,
     }
 
 
@@ -76,56 +80,72 @@ def _limits(gate: Threshold, scope: Scope, every: float) -> program.Limits:
     """A gate that compares each look with limits."""
     low = None if gate.min is None else number(gate.min)
     high = None if gate.max is None else number(gate.max)
+    common = {**_looks(gate, every), "min": low, "max": high}
     if gate.metric is not None:
-        return program.CountGate(
-            name=gate.name,
-            metric=gate.metric,
-            every=every,
-            failures=gate.failures,
-            over=gate.over,
-            min=low,
-            max=high,
-            min_requests=gate.min_requests,
-            slower_than=seconds(gate.slower_than) if gate.slower_than else None,
-            on_no_data=gate.on_no_data,
-            observe_only=gate.observe_only,
-        )
-    text, unit, provider = _source(gate, scope)
-    return program.QueryGate(
-        name=gate.name,
-        query=_filled(text, gate, scope),
-        every=every,
-        failures=gate.failures,
-        over=gate.over,
-        min=low,
-        max=high,
-        unit=unit,
-        provider=provider,
-        on_no_data=gate.on_no_data,
-        observe_only=gate.observe_only,
-    )
+        slower_than = seconds(gate.slower_than) if gate.slower_than else None
+        return program.CountGate(metric=gate.metric, min_requests=gate.min_requests, slower_than=slower_than, **common)
+    asked = _asked(gate, gate, scope)
+    beside = _asked(gate, gate, _of_stable(scope)).query if gate.relative_to is not None else None
+    return program.QueryGate(query=asked.query, stable_query=beside, unit=asked.unit, provider=asked.provider, **common)
 
 
-def _source(gate: Threshold, scope: Scope) -> tuple[str, str, Provider | None]:
-    """Query, unit and provider of a gate that asks PromQL."""
-    if gate.template is None:
-        assert gate.query is not None, "Threshold.rules: exactly one source"
-        return gate.query, "", None
-    template = scope.templates.get(gate.template)
+def _condition(gate: Condition, scope: Scope, every: float) -> program.ConditionGate:
+    """A gate that judges several numbers together."""
+    numbers = {
+        name: _asked(gate, it, scope)
+        if it.of == "candidate"
+        else replace(_asked(gate, it, _of_stable(scope)), of="stable")
+        for name, it in gate.metrics.items()
+    }
+    if said := expression.mistake(gate.condition):
+        raise InvalidInput(f"gate {gate.name}: {said}", where=scope.where, hint="correct its condition")
+    if unknown := sorted(set(expression.names(gate.condition)) - numbers.keys()):
+        message = f"gate {gate.name}: the condition names {unknown[0]}, which is none of its metrics"
+        raise InvalidInput(message, where=scope.where, hint=f"its metrics are {', '.join(sorted(numbers))}")
+    return program.ConditionGate(condition=gate.condition.strip(), metrics=numbers, **_looks(gate, every))
+
+
+def _of_stable(scope: Scope) -> Scope:
+    """The scope in which the candidate is stable itself."""
+    return replace(scope, variables={**scope.variables, "candidate": scope.variables.get("workload", "")})
+
+
+def _looks(gate: Threshold | Condition, every: float) -> dict[str, Any]:
+    """What all gates have that are judged look by look."""
+    undecided = None if gate.on_inconclusive == "hold" else gate.on_inconclusive
+    return {
+        "name": gate.name,
+        "every": every,
+        "failures": gate.failures,
+        "over": gate.over,
+        "on_no_data": gate.on_no_data,
+        "on_inconclusive": undecided,
+        "max_hold": seconds(gate.max_hold) if undecided else None,
+        "on_failure": gate.on_failure,
+        "observe_only": gate.observe_only,
+    }
+
+
+def _asked(gate: Threshold | Condition, source: Threshold | Number, scope: Scope) -> Scalar:
+    """What a gate, or one number of it, asks."""
+    if source.template is None:
+        assert source.query is not None, "the rules of Threshold and Number: exactly one source"
+        return Scalar(_filled(source.query, gate, source, scope))
+    template = scope.templates.get(source.template)
     if template is None:
         raise InvalidInput(
-            f"gate {gate.name}: there is no MetricTemplate {gate.template}",
+            f"gate {gate.name}: there is no MetricTemplate {source.template}",
             where=scope.where,
             hint=f"create it in the plan's namespace; known are: {', '.join(sorted(scope.templates)) or 'none'}",
         )
-    return template.query, template.unit, template.provider
+    return Scalar(_filled(template.query, gate, source, scope), template.unit, template.provider)
 
 
-def _filled(text: str, gate: Threshold, scope: Scope) -> str:
+def _filled(text: str, gate: Threshold | Condition, source: Threshold | Number, scope: Scope) -> str:
     """The query with every variable replaced."""
     # Prometheus reads no fractions in durations: 1.5m is spelled 1m30s
     built_in = {**scope.variables, "window": spell(seconds(gate.window))}
-    values = {**gate.variables, **{name: value for name, value in built_in.items() if value}}
+    values = {**source.variables, **{name: value for name, value in built_in.items() if value}}
     for name in query.names(text):
         if name in values:
             continue

@@ -8,7 +8,7 @@ from rollout.errors import InvalidInput
 from rollout.plan.adoption import Enrolment, Permissive, ShadowStrict, Stages, Strict
 from rollout.plan.base import seconds
 from rollout.plan.objects import MeshAdoptionPlan
-from rollout.plan.program import Adoption, Conclude, Program, Settings, Step
+from rollout.plan.program import FORMAT, PLAIN, Adoption, Conclude, Program, Settings, Step, beyond_plain
 from rollout.plan.strategy import MeshFacts
 from strategies.adoption import manifests, modes
 from strategies.adoption.frame import Frame, returning
@@ -31,11 +31,14 @@ class MeshAdoption:
         who = people(plan, facts, enrols=wanted.enrol is not None)
         _never_lower(plan, facts, wanted, who)
         conclude = Step("conclude", (Conclude(),), deadline=seconds(spec.analysis.deadline), on_failure="hold")
+        steps = (*returning(_stages(plan, facts, wanted, who)), conclude)
+        new = any(beyond_plain(gate) for step in steps for gate in step.gates)
         return Program(
             strategy=self.name,
             workload="",
             backends=None,
-            steps=(*returning(_stages(plan, facts, wanted, who)), conclude),
+            steps=steps,
+            format=FORMAT if new else PLAIN,
             settings=Settings(drift=spec.drift, provider=spec.analysis.provider, labels=spec.analysis.labels),
             adoption=Adoption(
                 namespace=plan.metadata.namespace,
@@ -78,7 +81,7 @@ def _stages(
         done.append((frame, steps))
     if wanted.strict is not None:
         frame = Frame("strict", wanted.strict, plan, facts)
-        steps = modes.strict(frame, wanted.strict, who, shadowed=wanted.shadow_strict is not None)
+        steps = modes.strict(frame, wanted.strict, who, wanted.shadow_strict)
         done.append((frame, steps))
     if wanted.authorize is not None:
         frame = Frame("authorize", wanted.authorize, plan, facts)

@@ -5,7 +5,8 @@ is the canary's requests/s at 10 %, so the service has 10 r.  Bursts: clusters o
 rejected %, @ median minute of the rejection, [bad requests that the canary answered, on average].
 
     F5, F1   Flagger: 99 % on a one-minute share, five failed checks or one; a failed check holds the weight
-    Seq      ours: evidence 200:1 (1 % over two gates), tolerance 1 point, burst factor from the primary's five pods
+    Seq      ours: evidence 200:1 (1 % over two gates), tolerance 1 point, burst factor from the primary's five pods,
+             which have half an hour of past if nothing else is said
     proved   ours: proved less than 1 point worse, with 5 % risk
 
     python -m bench.judgement                  # a few minutes

@@ -44,7 +44,13 @@ def _sound() -> Iterator[Row]:
     for burst in (5.0, 20.0, 50.0):
         bursty = (replace(_traffic(0.5), burst=burst),)
         yield Row(f"errors 0.5 % in bursts of {burst:.0f}", bursty)
+        young = (replace(bursty[0], history=0.0),)
+        yield Row(f"errors 0.5 % in bursts of {burst:.0f}, no past known", young)
         yield Row(f"errors 0.5 % in bursts of {burst:.0f}, without burst factor", bursty, phi=1.0)
+    for burst in (5.0, 20.0):
+        slow = (replace(_traffic(0.5), burst=burst, lasting=4),)
+        yield Row(f"errors 0.5 %, bursts of {burst:.0f} that last a minute", slow)
+        yield Row(f"errors 0.5 %, bursts of {burst:.0f} that do, no past known", (replace(slow[0], history=0.0),))
     for minutes in (3, 5):
         incident = Incident(120, 120 + 60 * minutes, 0.05)
         common = (replace(_traffic(0.1), incident=incident),)
@@ -62,6 +68,10 @@ def _bad() -> Iterator[Row]:
         late = (replace(_traffic(percent, 1), since=300),)
         yield Row(f"errors {percent} % + 1 from minute 5 on", late, sound=False)
     yield Row("errors 0.5 % + 5, bursts of 5", (replace(_traffic(0.5, 5), burst=5),), sound=False)
+    for percent, points, burst in ((0.1, 1, 1.0), (0.5, 1, 1.0), (0.5, 5, 5.0)):
+        young = (replace(_traffic(percent, points), burst=burst, history=0.0),)
+        name = f"errors {percent} % + {points}" + (f", bursts of {burst:.0f}" if burst > 1 else "")
+        yield Row(f"{name}, no past known", young, sound=False, rates=(1, 10))
 
 
 def _traffic(percent: float, points: float = 0.0) -> Traffic:

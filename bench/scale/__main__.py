@@ -8,14 +8,15 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 
 import bench.scale
 from bench.scale.api import Api, Json
 from bench.scale.exporter import Exporter
-from bench.scale.figures import Window, gaps, rollbacks, told, triggered, weights
+from bench.scale.figures import Window, gaps, ready, rollbacks, told, triggered, weights
 from bench.scale.report import Start, active, idle, rolled_back
 from bench.scale.rig import CONTROLLER, Rig
-from bench.scale.shops import change, install, make, stable_pods
+from bench.scale.shops import candidate_pods, change, install, make, stable_pods
 from bench.scale.usage import Mark, memory
 from lab.wait import wait_for
 
@@ -42,6 +43,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--victims", type=int, default=20, help="how many turn bad at the end")
     parser.add_argument("--seed", type=int, default=1, help="chooses them")
     parser.add_argument("--lab", default="bench-scale", help="name of the lab")
+    parser.add_argument("--profile", type=Path, help="let the controller write its cProfile here; makes it slower")
     parser.add_argument("--keep", action="store_true", help="leave the lab up, to look into it")
     args = parser.parse_args(argv)
     rig, exporter = Rig(args.lab, say), Exporter()
@@ -69,6 +71,7 @@ class _Bench:
         started = self._begin()
         self._go(started)
         self._spoil(initialized)
+        self.rig.stop_controller()
         for line in self.wrong:
             say(f"WRONG: {line}")
         return 1 if self.wrong else 0
@@ -84,7 +87,7 @@ class _Bench:
 
     def _at_rest(self) -> float:
         began = time.monotonic()
-        self.rig.start_controller()
+        self.rig.start_controller(self.args.profile)
         self._wait("plans at rest", lambda: self._phases().count("Idle") == len(self.shops), 0.5)
         took = time.monotonic() - began
         say(f"all at rest {took:.1f} s after the controller's start")
@@ -102,28 +105,30 @@ class _Bench:
 
     def _begin(self) -> Mark:
         """Ask for the new version of all, and return when the slowest has its first traffic."""
-        self.exporter.add((*shop.candidate, f"{shop.name}-canary-0") for shop in self.shops)
         before = Mark.now(self.rig)
         change(self.api, self.shops)
 
         def all_started() -> bool:
+            self.exporter.add(candidate_pods(self.api, self.shops))
             return sum(len(times) > 1 for times in weights(self.rig, before.audited).values()) == len(self.shops)
 
         self._wait("first traffic", all_started, watched=CONTROLLER)
+        self.exporter.add(candidate_pods(self.api, self.shops))
         return before
 
     def _go(self, trigger: Mark) -> None:
         """The weights go up."""
         before = Mark.now(self.rig)
         time.sleep(self.args.active)
-        after = Mark.now(self.rig)
-        window = Window.between(self.rig, before, after)
+        window = Window.between(self.rig, before, Mark.now(self.rig))
         written, asked = weights(self.rig, trigger.audited), triggered(self.rig, trigger.audited)
         first = [times[1] - asked[key] for key, times in written.items() if len(times) > 1]
+        there = ready(self.rig, trigger.audited)
+        after = [times[1] - there[key] for key, times in written.items() if len(times) > 1 and key in there]
         starting = Window.between(self.rig, trigger, before)
         resident = memory(self.rig.pid(CONTROLLER))
         print(active(len(self.shops), window, gaps(written.values(), window), resident))
-        print(Start(first, starting).text(), flush=True)
+        print(Start(first, after, starting).text(), flush=True)
 
     def _spoil(self, initialized: float) -> None:
         """Some turn bad."""

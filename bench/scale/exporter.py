@@ -40,9 +40,11 @@ class Exporter:
     _server: ThreadingHTTPServer | None = None
 
     def add(self, pods: Iterable[tuple[str, str, str]]) -> None:
-        """Let workloads serve from now on: namespace, workload and pod of each."""
+        """Let workloads serve from now on, those that do not yet: namespace, workload and pod of each."""
         now = wall_clock()
         for namespace, name, pod in pods:
+            if (namespace, name) in self._workloads:
+                continue
             labels = f'reporter="destination",destination_workload="{name}",'
             labels += f'destination_workload_namespace="{namespace}",pod="{pod}"'
             self._workloads = {**self._workloads, (namespace, name): _Workload(labels, now)}

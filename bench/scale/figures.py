@@ -11,9 +11,10 @@ from itertools import pairwise
 
 from bench.scale.api import AGENT, Json
 from bench.scale.rig import USER, Rig
-from bench.scale.shops import PERIOD, Shop
+from bench.scale.shops import CANARY, PERIOD, Shop
 from bench.scale.usage import Mark
 from lab.logs import Request, queries, requests
+from rollout.controller.process import TICK
 
 LATE = 1.0
 """A weight that comes so many seconds after its time is late."""
@@ -47,6 +48,8 @@ class Window:
     """The controller's requests, without open watches and without the leader's Lease."""
     asked: int
     """Queries that Prometheus was asked."""
+    ticks: Sequence[int]
+    """How many queries each tick of the controller asked that asked any."""
     others: int
     """Requests of everybody else, the bench itself included."""
 
@@ -57,8 +60,9 @@ class Window:
         mine = [r for r in seen if r.user == USER]
         ours = [r for r in mine if r.verb != "watch" and r.resource != LEADER]
         asked = queries(rig.query_log, before.asked) if rig.query_log.exists() else []
-        inside = sum(before.at <= moment(query.at) < after.at for query in asked)
-        return cls(before, after, ours, inside, len(seen) - len(mine))
+        inside = [at for at in (moment(query.at) for query in asked) if before.at <= at < after.at]
+        ticks = Counter(int(at / TICK) for at in inside)
+        return cls(before, after, ours, len(inside), sorted(ticks.values()), len(seen) - len(mine))
 
     @property
     def seconds(self) -> float:
@@ -86,6 +90,16 @@ def weights(rig: Rig, since: int) -> dict[tuple[str, str], list[float]]:
     for r in requests(rig.lab.audit_log(), since):
         if r.user == USER and r.verb == "patch" and r.resource == "virtualservices" and r.code < 300:
             found[r.namespace, r.name].append(moment(r.at))
+    return found
+
+
+def ready(rig: Rig, since: int) -> dict[tuple[str, str], float]:
+    """When the last pod of each candidate became ready, as far as the kubelet's last write tells."""
+    found: dict[tuple[str, str], float] = {}
+    for r in requests(rig.lab.audit_log(), since):
+        name, candidate, _ = r.name.partition(f"{CANARY}-")
+        if candidate and r.resource.partition("/")[0] == "pods" and r.verb == "patch" and r.code < 300:
+            found[r.namespace, name] = moment(r.at)
     return found
 
 

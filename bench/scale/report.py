@@ -12,7 +12,8 @@ from bench.scale.usage import PROGRAMS
 IDLE = "| N | seconds | requests | queries | controller CPU s/min | API server CPU s/min | RSS MiB | other work |"
 ACTIVE = (
     "| N | steps | on time | gap p50/p95/max s | controller CPU s/min (ms/step) | API server s/min (ms/step) "
-    "| all four s/min | requests/step | reads/step | writes/step | queries per 10 s | RSS (peak) MiB | other work |"
+    "| all four s/min | requests/step | reads/step | writes/step | queries per 10 s (per tick, at most) "
+    "| RSS (peak) MiB | other work |"
 )
 LATENCY = "| N | start: all at rest s | first bad scrape to home p50/p95/max s | of it, decided to written | found |"
 
@@ -47,6 +48,7 @@ def active(count: int, window: Window, found: Sequence[float], resident: tuple[f
         seconds = window.cpu(program)
         return f"{_minute(window, seconds):.1f} ({1000 * seconds / steps:.2f})"
 
+    by_tick = f"{percentile(window.ticks, 0.5)}, {percentile(window.ticks, 1.0)}"
     row = _row(
         count,
         steps,
@@ -58,7 +60,7 @@ def active(count: int, window: Window, found: Sequence[float], resident: tuple[f
         f"{len(window.ours) / steps:.2f}",
         f"{reads / steps:.2f}",
         f"{(len(window.ours) - reads) / steps:.2f}",
-        f"{window.asked * PERIOD / window.seconds:.1f}",
+        f"{window.asked * PERIOD / window.seconds:.1f} ({by_tick})",
         f"{resident[0]:.0f} ({resident[1]:.0f})",
         f"{window.other_work:.1f}",
     )
@@ -78,6 +80,9 @@ class Start:
     """From the new version to the first traffic."""
 
     first: Sequence[float]
+    """Seconds until then, by run."""
+    after_ready: Sequence[float]
+    """Of these, from the moment that the candidate's pods were ready: before it, half of the time is Kubernetes'."""
     window: Window
 
     def text(self) -> str:
@@ -87,7 +92,8 @@ class Start:
         cpu = 1000 * self.window.cpu("controller") / count
         late = percentile(self.first, 1.0)
         return (
-            f"start: first traffic p50/p95/max {spread(self.first)} s (slowest {late:.1f} s, {len(self.first)} runs); "
+            f"start: first traffic p50/p95/max {spread(self.first)} s (slowest {late:.1f} s, {len(self.first)} runs), "
+            f"{spread(self.after_ready)} s after its pods were ready; "
             f"{cpu:.1f} ms of controller CPU, {self.window.asked} queries in all; requests by run: {', '.join(kinds)}"
         )
 

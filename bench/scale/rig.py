@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -89,12 +90,18 @@ class Rig:
     def _kubeconfig(self) -> Path:
         return self.lab.site.state / "bench-kubeconfig"
 
-    def start_controller(self) -> None:
-        """Start the controller, as it would run in the cluster."""
-        argv = [str(ROLLOUT), "controller", "run", f"--kubeconfig={self._kubeconfig}", "--port=0"]
+    def start_controller(self, profile: Path | None = None) -> None:
+        """Start the controller, as it would run in the cluster; `profile`: where it writes what its CPU went into."""
+        spied = [sys.executable, "-m", "cProfile", "-o", str(profile), "-m", "rollout"]
+        argv = [str(ROLLOUT)] if profile is None else spied
+        argv += ["controller", "run", f"--kubeconfig={self._kubeconfig}", "--port=0", "--routers=istio"]
         argv += [f"--prometheus={self.prometheus}", f"--controller-namespace={HOME}"]
         os.environ.pop("ROLLOUT_PROMETHEUS", None)
         self.processes.start(CONTROLLER, argv)
+
+    def stop_controller(self) -> None:
+        """End it in order."""
+        self.processes.stop([CONTROLLER])
 
     def pid(self, program: str) -> int:
         """The process id of one of the lab's programs.

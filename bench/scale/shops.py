@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from bench.scale.api import Api, Json, side_by_side
+from rollout.plan.base import RUN_LABEL
 
 HOLD, SETTLE = 9.0, 0.5
 """Seconds of each step: with the writes and looks in between it comes to `PERIOD`."""
@@ -15,6 +17,9 @@ GATES = [
     {"name": "success", "metric": "success", "min": "99%"},
     {"name": "latency", "metric": "slow", "slowerThan": "500ms", "max": "5%"},
 ]
+
+Pod = tuple[str, str, str]
+"""Namespace, workload and name."""
 
 
 @dataclass(frozen=True)
@@ -95,11 +100,21 @@ def change(api: Api, shops: list[Shop]) -> None:
     side_by_side(lambda shop: api.call("PATCH", shop.deployment, patch, kind), shops)
 
 
-def stable_pods(api: Api, shops: list[Shop]) -> list[tuple[str, str, str]]:
-    """Namespace, workload and pod of every stable pod that is ready."""
-    return [
-        (pod["metadata"]["namespace"], pod["metadata"]["labels"]["app"], pod["metadata"]["name"])
-        for namespace in sorted({shop.namespace for shop in shops})
-        for pod in api.items(f"/api/v1/namespaces/{namespace}/pods")
-        if any(c["type"] == "Ready" and c["status"] == "True" for c in (pod.get("status") or {}).get("conditions", []))
-    ]
+def stable_pods(api: Api, shops: list[Shop]) -> list[Pod]:
+    """Every stable pod that is ready."""
+    return list(_ready(api, shops, lambda labels: "" if RUN_LABEL in labels else labels["app"]))
+
+
+def candidate_pods(api: Api, shops: list[Shop]) -> list[Pod]:
+    """Every candidate's pod that is ready."""
+    return list(_ready(api, shops, lambda labels: f"{labels['app']}{CANARY}" if RUN_LABEL in labels else ""))
+
+
+def _ready(api: Api, shops: list[Shop], workload: Callable[[Json], str]) -> Iterator[Pod]:
+    """The pods that are ready, of the workload that their labels stand for; none when that is empty."""
+    for namespace in sorted({shop.namespace for shop in shops}):
+        for pod in api.items(f"/api/v1/namespaces/{namespace}/pods"):
+            name = workload(pod["metadata"]["labels"])
+            conditions = (pod.get("status") or {}).get("conditions", [])
+            if name and any(it["type"] == "Ready" and it["status"] == "True" for it in conditions):
+                yield pod["metadata"]["namespace"], name, pod["metadata"]["name"]

@@ -8,7 +8,6 @@ from typing import Literal, assert_never
 from rollout.act import candidate as candidates
 from rollout.act.release import end_hold_ops, hold_again_ops, pause_ops, release_ops, take_back_ops
 from rollout.decide.action import (
-    Action,
     Adopt,
     EndHold,
     HoldAgain,
@@ -21,10 +20,11 @@ from rollout.decide.action import (
     TakeBack,
     Undo,
     Unroute,
+    Write,
 )
 from rollout.observe.observer import Observation
 from rollout.observe.templates import digest
-from rollout.plan.base import PLAN_LABEL, RUN_LABEL, RUN_UID, Json
+from rollout.plan.base import PLAN_LABEL, RUN_LABEL, RUN_UID, Json, label_value
 from rollout.plan.kinds import DEPLOYMENT, Ref, ref_of
 from rollout.plan.run import Entry, RunSpec
 from rollout.ports.cluster import guard_of
@@ -51,14 +51,14 @@ class Acting:
     def owner(self) -> Json:
         """Metadata of everything we create, so that it can be told and swept."""
         lasting = self.spec.program.adoption is not None  # what an adoption makes outlives its run
-        label = {PLAN_LABEL: self.spec.plan[:63]} if lasting else {RUN_LABEL: self.run.name}
+        label = {PLAN_LABEL: label_value(self.spec.plan)} if lasting else {RUN_LABEL: self.run.name}
         return {
             "labels": {**label, MANAGED_BY: "rollout"},
             "annotations": {RUN_UID: self.uid},
         }
 
 
-def changes(acting: Acting, action: Action, journal: tuple[Entry, ...]) -> tuple[Change, ...]:
+def changes(acting: Acting, action: Write, journal: tuple[Entry, ...]) -> tuple[Change, ...]:
     """The writes, in the order in which they must be done; none when the world is as wanted already."""
     match action:
         case Adopt() | Undo():
@@ -90,6 +90,7 @@ def _route(acting: Acting, action: Steer | Unroute | Sweep, journal: tuple[Entry
     router, backends, routes = acting.router, acting.spec.program.split, acting.seen.routes
     match action:
         case Steer():
+            backends = replace(backends, matches=backends.matches if action.matched else (), mirror=action.mirror)
             todo = router.steer(backends, routes, action.weight, journal, acting.owner)
             return tuple(change for change in todo if change.groundwork) or todo
         case Unroute():

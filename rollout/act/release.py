@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rollout.plan.base import HELD, HOLD_LABEL, RELEASE, Json
+from rollout.plan.base import HELD, HOLD_LABEL, RELEASE, Json, label_value
 
 
 def pointer(*parts: str) -> str:
@@ -32,7 +32,7 @@ def hold_for_ops(deployment: Json, plan: str, token: str) -> list[Json]:
     A label that names another plan is changed with a release, or a policy would put it back; mark and pause stay.
     """
     meta = deployment["metadata"]
-    labels, value = meta.get("labels") or {}, plan[:63]
+    labels, value = meta.get("labels") or {}, label_value(plan)
     if labels.get(HOLD_LABEL) == value:
         return []
     ops: list[Json] = [] if labels else [{"op": "add", "path": "/metadata/labels", "value": {}}]

@@ -18,7 +18,7 @@ from apscheduler.triggers.cron import CronTrigger
 
 from rollout.errors import InvalidInput
 from rollout.plan.base import seconds
-from rollout.ports.clock import Timetable
+from rollout.ports.clock import Schedules, Timetable
 
 _NAMED: Final = {
     "@yearly": "0 0 1 1 *",
@@ -35,6 +35,9 @@ _ANY: Final = ("*", "?", "*/1")
 HORIZON: Final = timedelta(days=5 * 366)
 """So far ahead the longest pause is looked for; it stands for pauses that are longer still."""
 _RUN_DAYS: Final = 400
+_DAY: Final = 86_400.0
+_KNOWN: Final = 4096
+"""So many schedules are remembered."""
 
 
 def timetable(schedule: str, zone: str, now: float) -> Timetable | None:
@@ -60,6 +63,29 @@ def timetable(schedule: str, zone: str, now: float) -> Timetable | None:
     # of the first day a part may be over
     between = [later - earlier - busy for earlier, later in pairwise(days[1:])]
     return Timetable(days[0], max([*within, *between], default=HORIZON.total_seconds()))
+
+
+class Timetables:
+    """`timetable` with a memory: a schedule takes milliseconds to read, and is asked for at every look.
+
+    What was found is true until the run that comes next.
+    """
+
+    def __init__(self, read: Schedules = timetable) -> None:
+        self._read = read
+        self._known: dict[tuple[str, str], tuple[float, float, Timetable | None]] = {}
+
+    def __call__(self, schedule: str, zone: str, now: float) -> Timetable | None:
+        """See `ports.clock.Schedules`."""
+        since, until, found = self._known.get((schedule, zone), (now, now, None))
+        if since <= now < until:
+            return found
+        found = self._read(schedule, zone, now)
+        until = now + _DAY if found is None or found.next is None else found.next
+        if len(self._known) >= _KNOWN:
+            self._known.clear()
+        self._known[schedule, zone] = now, until, found
+        return found
 
 
 def _trigger(schedule: str, zone: tzinfo) -> BaseTrigger:

@@ -18,7 +18,7 @@ from rollout.errors import Forbidden, RolloutError, Unsupported
 from rollout.observe.facts import mesh_facts
 from rollout.plan.finding import Finding, Level
 from rollout.plan.gate import TemplateSpec
-from rollout.plan.kinds import MESH_ADOPTION_PLAN
+from rollout.plan.kinds import KINDS, MESH_ADOPTION_PLAN, Kind
 from rollout.plan.objects import MeshAdoptionPlan
 from rollout.plan.program import Program
 from rollout.plan.written import MeshException
@@ -44,7 +44,7 @@ async def judge(
         Unsupported: its mesh or its strategy is not installed.
     """
     namespace, mesh = plan.metadata.namespace, driver(world, plan)
-    subject = Subject(world, namespace, kinds=(MESH_ADOPTION_PLAN,), unattended=unattended)
+    subject = Subject(world, namespace, kinds=(MESH_ADOPTION_PLAN,), unattended=unattended, applies=_applies(plan))
     rights = [await _asked(it, subject) for it in _RIGHTS]
     first = await look_ahead_of_adoption(world, plan)
     alone = [] if first is None else [_rival(plan, str(first), first.plan if first.run else "")]
@@ -60,6 +60,13 @@ async def judge(
     known = adoption.Adopted(namespace=home, revision=plan.spec.mesh.revision)
     found = await adoption.run(world, namespace, known) if mesh.name == known.driver else []
     return [*results, *(_excused(it, plan) for it in found)]
+
+
+def _applies(plan: MeshAdoptionPlan) -> frozenset[Kind]:
+    """The kinds of its manifests, of whichever version; nobody may be missing a right in the middle of a run."""
+    given = plan.spec.stages.traffic.apply if plan.spec.stages.traffic else ()
+    named = {(it.api_version.partition("/")[0], it.kind) for it in given}
+    return frozenset(kind for kind in KINDS.values() if (kind.group, kind.name) in named)
 
 
 async def compiled(

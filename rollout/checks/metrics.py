@@ -6,11 +6,13 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from rollout.checks.subject import Checker, Subject
+from rollout.decide.gates import reaching
 from rollout.observe import questions
 from rollout.plan.finding import Finding, Level
 from rollout.plan.kinds import POD
-from rollout.plan.program import Gate, Program, QueryGate, ReadyGate
+from rollout.plan.program import ConditionGate, Gate, Program, QueryGate, ReadyGate
 from rollout.plan.query import fill
+from rollout.plan.run import GateState
 from rollout.plan.sequential import Metric, TrafficGate
 from rollout.ports.metrics import Ask, Reading, ScalarAsk
 
@@ -19,32 +21,37 @@ async def answers(subject: Subject) -> Sequence[Finding]:
     """Ask everything that the gates will ask, about stable, all in one call."""
     if subject.program is None:
         return []
-    asks = {gate.name: (gate, ask) for gate, ask in _questions(subject.program, subject.namespace)}
-    readings = await subject.world.metrics.ask(list(dict.fromkeys(ask for _, ask in asks.values()))) if asks else {}
+    questions_ = {gate.name: (gate, asks) for gate, asks in _questions(subject.program, subject.namespace)}
+    asks = [(gate, ask) for gate, several in questions_.values() for ask in several]
+    readings = await subject.world.metrics.ask(list(dict.fromkeys(ask for _, ask in asks))) if asks else {}
     found: dict[str, Finding] = {}
-    for gate, ask in asks.values():
+    for gate, ask in asks:
         finding = _judge(gate, readings[ask])
         if finding is not None:
             # one outage is one finding, however many gates it hits
             found.setdefault(f"{finding.code} {finding.message}", finding)
-    pods = {pod for _, ask in asks.values() for pod in readings[ask].pods}
+    pods = {pod for _, ask in asks for pod in readings[ask].pods}
     if pods and subject.program.workload and not found:
         found.update({f.code: f for f in await _labels(subject, pods)})
     return list(found.values())
 
 
-def _questions(program: Program, namespace: str) -> Iterator[tuple[Gate, Ask]]:
+def _questions(program: Program, namespace: str) -> Iterator[tuple[Gate, tuple[Ask, ...]]]:
     """What each gate asks, about stable: the candidate is not there yet."""
     for step in program.steps:
         for gate in step.gates:
             if isinstance(gate, ReadyGate):
                 continue
+            if isinstance(gate, ConditionGate):
+                yield gate, questions.of(gate, program, namespace, GateState(), 0, 0)
+                continue
             if isinstance(gate, QueryGate):
-                yield gate, ScalarAsk(gate.query, gate.provider or program.settings.provider, namespace)
+                query = gate.stable_query or reaching(gate, GateState(), 0, 0)
+                yield gate, (ScalarAsk(query, gate.provider or program.settings.provider, namespace),)
                 continue
             metric: Metric = "success" if isinstance(gate, TrafficGate) else gate.metric
             slower = None if isinstance(gate, TrafficGate) else gate.slower_than
-            yield gate, questions.counters(program, namespace, program.split.stable.workload, metric, slower)
+            yield gate, (questions.counters(program, namespace, program.split.stable.workload, metric, slower),)
 
 
 def _judge(gate: Gate, reading: Reading) -> Finding | None:
@@ -54,7 +61,11 @@ def _judge(gate: Gate, reading: Reading) -> Finding | None:
             text = f"the metrics cannot be asked: {reading.detail or 'no answer'}"
             fix = "start Prometheus, or correct its address: spec.analysis.provider, --prometheus or ROLLOUT_PROMETHEUS"
             return Finding("RO401", Level.ERROR, text, where=what, fix=fix)
-        case "no-data" if not isinstance(gate, QueryGate):
+        case "no-data" if isinstance(gate, QueryGate) and gate.stable_query is not None:
+            text = f"{what} has no data for stable, which its limits are factors of: {reading.query}"
+            fix = "correct the query: ${candidate} stands for each of both workloads in turn"
+            return Finding("RO402", Level.WARNING, text, where=what, fix=fix)
+        case "no-data" if not isinstance(gate, QueryGate | ConditionGate):
             text = f"{what} has no data for stable: {reading.query}"
             fix = "send traffic through the mesh; if there is some, correct spec.analysis.labels"
             return Finding("RO402", Level.WARNING, text, where=what, fix=fix)

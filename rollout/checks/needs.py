@@ -31,6 +31,7 @@ from rollout.plan.kinds import (
     NAMESPACE,
     NETWORK_POLICY,
     NODE,
+    NOTIFICATION_CHANNEL,
     PDB,
     PEER_AUTHENTICATION,
     PLAN_DECISION,
@@ -48,6 +49,8 @@ from rollout.plan.kinds import (
     VIRTUAL_SERVICE,
     Kind,
 )
+from rollout.plan.program import Backends, Side
+from rollout.ports.router import Router
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +119,15 @@ RELEASE: Final = (Need("release a revision that the policy holds", CANARY_PLAN, 
 TELL: Final = (Need("tell what happens, as Events", EVENT, ("create",)),)
 """What an engine does if it may, and goes without if not."""
 
+NOTIFICATIONS: Final = (
+    Need("tell people by their channels", NOTIFICATION_CHANNEL, ("get", "list")),
+    Need("remember what was told", replace(NOTIFICATION_CHANNEL, plural="notificationchannels/status"), ("patch",)),
+)
+"""What telling people needs, besides each channel's Secret."""
+
+HOOKS: Final = (Need("run the Jobs of hooks", JOB, ("get", "create", "delete")),)
+"""What hooks that are Jobs need. Who may make Jobs runs what he likes with any account of the namespace."""
+
 PREFLIGHT: Final = (
     Need("check that stable's configuration stays", CONFIGMAP, ("get",)),
     Need("check that two versions can share a volume", PVC, ("get",)),
@@ -127,16 +139,25 @@ PREFLIGHT: Final = (
 HOLD_MODE: Final = (Need("see whether the hold policy is installed", MUTATING_BINDING, ("get",), HOLD_POLICY),)
 """What finds the hold mode. Cluster-wide by nature."""
 
-ROUTES: Final = ("create", "patch", "delete")
-"""What a router does to the routes and rules that it reads."""
 
-ISTIO: Final = (
-    Need("split the traffic", VIRTUAL_SERVICE, ("list", *ROUTES)),
-    Need("split the traffic", DESTINATION_RULE, ("list", *ROUTES)),
-    Need("find the routes to a Service", SERVICE, ("list",)),
-    Need("see which rules sidecars get", SIDECAR, ("list",)),
-)
-"""What the router `istio` needs: what it reads, and what it writes of that."""
+def routing(routers: Iterable[Router]) -> tuple[Need, ...]:
+    """What routers need: what they read and write, by their own word; a right is on all versions of a kind."""
+    nothing = Backends("", "", "", Side(""), Side(""))
+    found: dict[tuple[str, str], Need] = {}
+
+    def add(kind: Kind, verbs: Iterable[str]) -> None:
+        key = (kind.group, kind.plural)
+        known = found.get(key, Need("split the traffic", kind, ()))
+        found[key] = replace(known, verbs=tuple(dict.fromkeys((*known.verbs, *verbs))))
+
+    for router in routers:
+        for read in router.reads(nothing):
+            # settings of others, by their name: such a router does without where it may not
+            if not read.name:
+                add(read.kind, ("list",))
+        for kind, verbs in router.writes.items():
+            add(kind, (verb for verb in _WRITE if verb in verbs))
+    return tuple(found.values())
 
 
 TEMPLATED: Final = (DEPLOYMENT, STATEFUL_SET, DAEMON_SET, CRON_JOB)
@@ -167,6 +188,9 @@ MESH_TRAFFIC: Final = tuple(
 )
 """What its stage `traffic` needs besides."""
 
+MESH_UNATTENDED: Final = (Need("read anew a Sidecar that somebody else changed first", SIDECAR, ("get",)),)
+"""What a controller needs besides: what it watches, an adoption writes, and canaries only read."""
+
 MESH_PREFLIGHT: Final = (
     Need("check that callers find pods", ENDPOINT_SLICE, ("list",)),
     Need("check that proxies get through", NETWORK_POLICY, ("list",)),
@@ -190,11 +214,16 @@ MESH_AROUND: Final = (
 
 
 def watched(needs: Iterable[Need]) -> tuple[Need, ...]:
-    """The same for a controller, which reads from watches: what it reads it gets, lists and watches, of any name."""
-    reads = frozenset({"get", "list"})
+    """The same for a controller, which reads from watches: it lists and watches what it reads, of any name.
+
+    It also gets what it gets without a watch, and what it changes: that is read anew when somebody else wrote first.
+    """
     return tuple(
-        replace(need, verbs=("get", "list", "watch", *(v for v in need.verbs if v not in reads)), name="")
-        if reads & set(need.verbs)
-        else need
+        replace(need, verbs=_of_watcher(need.verbs), name="") if {"get", "list"} & set(need.verbs) else need
         for need in needs
     )
+
+
+def _of_watcher(verbs: tuple[str, ...]) -> tuple[str, ...]:
+    gets = ("get",) if {"get", "patch"} & set(verbs) else ()
+    return (*gets, "list", "watch", *(verb for verb in verbs if verb not in ("get", "list")))

@@ -7,14 +7,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Final
 
-from rollout.checks.needs import MESH, RELEASE, ROUTES, UNATTENDED, WORKLOAD, Need, driving, engine
+from rollout.checks.needs import HOOKS, MESH, MESH_TRAFFIC, RELEASE, UNATTENDED, WORKLOAD, Need, driving, engine
+from rollout.checks.routing import served
 from rollout.checks.subject import Checker, Subject
+from rollout.plan.called import JobCall
 from rollout.plan.finding import Finding, Level
-from rollout.plan.kinds import DESTINATION_RULE, VIRTUAL_SERVICE
+from rollout.plan.kinds import Kind
 from rollout.ports.router import Read
-
-_WRITTEN: Final = frozenset({VIRTUAL_SERVICE, DESTINATION_RULE})
-"""Kinds that routers write in the plan's namespace."""
 
 
 async def record(subject: Subject) -> Sequence[Finding]:
@@ -30,6 +29,13 @@ async def workload(subject: Subject) -> Sequence[Finding]:
     return await missing(subject, (*WORKLOAD, *(RELEASE if subject.hold_mode == "policy" else ())))
 
 
+async def hooks(subject: Subject) -> Sequence[Finding]:
+    """The rights on the Jobs of hooks."""
+    if subject.program is None or not any(isinstance(hook.how, JobCall) for hook in subject.program.hooks):
+        return []
+    return await missing(subject, HOOKS)
+
+
 async def routes(subject: Subject) -> Sequence[Finding]:
     """The rights on the router's objects: to read them where it reads, to write them in the namespace."""
     if subject.program is None or subject.program.settings.router not in subject.world.routers:
@@ -37,18 +43,26 @@ async def routes(subject: Subject) -> Sequence[Finding]:
     program, router = subject.program, subject.world.routers[subject.program.settings.router]
     found: list[Finding] = []
     for read in router.reads(program.split):
-        if not await subject.world.cluster.serves(read.kind):
+        kind = await served(subject, read)
+        if kind is None:
             continue
-        found += await _unreadable(subject, read)
-        if read.kind in _WRITTEN:
-            need = Need("split the traffic", read.kind, ROUTES)
+        found += await _unreadable(subject, read, kind)
+        if kind in router.writes:
+            need = Need("split the traffic", kind, tuple(router.writes[kind]))
             found += await missing(subject, (need,))
     return found
 
 
-async def _unreadable(subject: Subject, read: Read) -> list[Finding]:
+async def _unreadable(subject: Subject, read: Read, kind: Kind) -> list[Finding]:
     """Reading the plan's own namespace is enough to split; what others would hide is then not seen."""
-    needs = (Need("read routes", read.kind, ("list",)),)
+    if read.name:
+        lacking = await missing(subject, (Need("read settings", read.kind, ("get",)),), read.namespace)
+        defaults = f"{read.kind.name}/{read.name} in {read.namespace} cannot be read: its defaults are assumed"
+        return [
+            replace(f, code="RO205", level=Level.WARNING, message=f"{f.message}; {defaults}") if read.optional else f
+            for f in lacking
+        ]
+    needs = (Need("read routes", kind, ("list",)),)
     everywhere = await missing(subject, needs, read.namespace)
     if not everywhere or read.namespace:
         return everywhere
@@ -88,9 +102,10 @@ def _finding(need: Need, verbs: list[str], namespace: str) -> Finding:
 
 
 async def mesh(subject: Subject) -> Sequence[Finding]:
-    """The rights on the workloads of a namespace and on the mesh's rules for it."""
-    served = {need.kind: await subject.world.cluster.serves(need.kind) for need in MESH}
-    return await missing(subject, (need for need in MESH if served[need.kind]))
+    """The rights on the workloads of a namespace, on the mesh's rules for it, and on what the plan applies."""
+    needs = (*MESH, *(need for need in MESH_TRAFFIC if need.kind in subject.applies))
+    served = {kind: await subject.world.cluster.serves(kind) for kind in {need.kind for need in needs}}
+    return await missing(subject, (need for need in needs if served[need.kind]))
 
 
 RIGHTS_MESH: Final = Checker("rights-mesh", "permissions", "you may bring workloads into the mesh", mesh)
@@ -101,5 +116,6 @@ RIGHTS_RECORD: Final = Checker(
 CHECKERS: Final = (
     RIGHTS_RECORD,
     Checker("rights-workload", "permissions", "you may hold the target and run its candidate", workload),
+    Checker("rights-hooks", "permissions", "you may run the Jobs of hooks", hooks),
     Checker("rights-routes", "permissions", "you may read and split the routes", routes),
 )

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
-from rollout.plan.base import TARGET_LABEL, Json
+from rollout.plan.base import TARGET_LABEL, Json, label_value
 from rollout.plan.kinds import CANARY_PLAN, DEPLOYMENT, MESH_ADOPTION_PLAN, PLAN_RUN, Kind, plan_of
 from rollout.plan.objects import CanaryPlan, MeshAdoptionPlan
 from rollout.plan.program import Enrol, SetMode
@@ -32,7 +32,7 @@ class Aim:
     @property
     def name(self) -> str:
         """As the runs' label has it."""
-        return (self.workload or self.service)[:63]
+        return label_value(self.workload or self.service)
 
 
 @dataclass(frozen=True, slots=True)

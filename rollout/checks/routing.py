@@ -11,7 +11,8 @@ from rollout.observe.crowd import crowd, strangers
 from rollout.observe.observer import read_routes
 from rollout.plan.base import Json
 from rollout.plan.finding import Finding, Level
-from rollout.plan.kinds import POD, SERVICE
+from rollout.plan.kinds import POD, SERVICE, Kind
+from rollout.ports.router import Read
 
 
 async def installed(subject: Subject) -> Sequence[Finding]:
@@ -23,13 +24,22 @@ async def installed(subject: Subject) -> Sequence[Finding]:
     if router is None:
         known = ", ".join(sorted(subject.world.routers))
         text = f"router {name} is not installed here"
-        return [Finding("RO233", Level.ERROR, text, fix=f"set spec.router.type to one of {known}")]
+        fix = f"set spec.router.type to one of {known}, or see to it: rollout install --features"
+        return [Finding("RO233", Level.ERROR, text, fix=fix)]
     reads = router.reads(subject.program.split)
-    missing = [r.kind for r in reads if not r.optional and not await subject.world.cluster.serves(r.kind)]
+    missing = [r.kind for r in reads if not r.optional and await served(subject, r) is None]
     if not missing:
         return []
     text = f"the cluster does not serve {', '.join(f'{k.name} ({k.api_version})' for k in missing)}"
     return [Finding("RO233", Level.ERROR, text, fix=f"install {name}'s CRDs, or choose another spec.router.type")]
+
+
+async def served(subject: Subject, read: Read) -> Kind | None:
+    """The version of a kind that this cluster would be read in."""
+    for kind in read.kinds:
+        if await subject.world.cluster.serves(kind):
+            return kind
+    return None
 
 
 async def routes(subject: Subject) -> Sequence[Finding]:

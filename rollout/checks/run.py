@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import asyncio
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
@@ -91,15 +92,29 @@ async def _judge(
 
 
 async def _in_order(checkers: Iterable[Checker], subject: Subject) -> list[Result]:
-    """One after the other; after a fatal one the rest is not looked at."""
+    """As many together as do not depend on each other; after a fatal one the rest is not looked at."""
     results: list[Result] = []
     fatal = ""
-    for checker in checkers:
-        result = _waits(checker, fatal) if fatal else await _look(checker, subject)
-        results.append(result)
-        if checker.fatal and not fatal and result.state in ("error", "skipped"):
-            fatal = checker.id
+    for group in _up_to_fatal(checkers):
+        if fatal:
+            results += [_waits(checker, fatal) for checker in group]
+            continue
+        results += await asyncio.gather(*(_look(checker, subject) for checker in group))
+        if group[-1].fatal and results[-1].state in ("error", "skipped"):
+            fatal = group[-1].id
     return results
+
+
+def _up_to_fatal(checkers: Iterable[Checker]) -> Iterator[list[Checker]]:
+    """The checkers in order, in groups of which only the last one may be fatal."""
+    group: list[Checker] = []
+    for checker in checkers:
+        group.append(checker)
+        if checker.fatal:
+            yield group
+            group = []
+    if group:
+        yield group
 
 
 def _waits(checker: Checker, fatal: str) -> Result:

@@ -11,7 +11,7 @@ from rollout.checks.subject import Checker, Subject, listed
 from rollout.errors import Forbidden
 from rollout.plan.base import RUN_UID, Json
 from rollout.plan.finding import Finding, Level
-from rollout.plan.kinds import DEPLOYMENT, HPA, PDB, PVC, Ref
+from rollout.plan.kinds import DEPLOYMENT, HPA, PDB, PVC, Kind, Ref
 
 _PULLS: Final = re.compile(r"(KAFKA|AMQP|RABBIT|SQS|PUBSUB|NATS|QUEUE|CONSUMER|CELERY|LEADER_?ELECT)")
 _CONSUMES: Final = re.compile(r"\b(celery|sidekiq|resque|dramatiq|rqworker|rq worker|delayed_job|queue:work)\b")
@@ -97,13 +97,13 @@ async def scaling(subject: Subject) -> Sequence[Finding]:
         return []
     found: list[Finding] = []
     name = subject.deployment["metadata"]["name"]
-    for hpa in await _seen(subject, HPA):
+    for hpa in await _seen(subject, HPA, "RO226", found):
         target: dict[str, Any] = hpa["spec"].get("scaleTargetRef", {})
         if target.get("kind") == "Deployment" and target.get("name") == name:
             text = f"HorizontalPodAutoscaler/{hpa['metadata']['name']} scales stable; the candidate's size is fixed"
             found.append(Finding("RO226", Level.INFO, text, where=subject.where))
     labels = subject.deployment["spec"]["template"]["metadata"].get("labels") or {}
-    for pdb in await _seen(subject, PDB):
+    for pdb in await _seen(subject, PDB, "RO227", found):
         wanted = (pdb["spec"].get("selector") or {}).get("matchLabels") or {}
         if wanted and wanted.items() <= labels.items() and pdb["spec"].get("maxUnavailable") in (0, "0%"):
             text = f"PodDisruptionBudget/{pdb['metadata']['name']} allows no disruption; it covers the candidate too"
@@ -111,11 +111,13 @@ async def scaling(subject: Subject) -> Sequence[Finding]:
     return found
 
 
-async def _seen(subject: Subject, kind: Any) -> list[Json]:
+async def _seen(subject: Subject, kind: Kind, code: str, found: list[Finding]) -> list[Json]:
+    """What is there; that it may not be seen is told, and no reason to stop."""
     try:
         return await listed(subject, kind)
     except Forbidden:
-        # these are hints only: whoever may not look has no right to them missing
+        text = f"you may not list {kind.plural}, so what they say about the candidate is not known"
+        found.append(Finding(code, Level.INFO, text, where=subject.where, fix=f"allow list on {kind.plural}"))
         return []
 
 

@@ -41,6 +41,8 @@ class Subject:
     """The kind of the plan; without one, of plans that might come."""
     unattended: bool = False
     """A controller asks, not a person: plans and orders are stored by others, and it leads by a lease of its own."""
+    applies: frozenset[Kind] = frozenset()
+    """Kinds of the manifests that an adoption brings."""
 
     @property
     def stable(self) -> Json | None:

@@ -26,7 +26,7 @@ def install(
     replicas: Annotated[int, typer.Option("--replicas", min=1, help="Copies; one leads, the others wait.")] = 2,
     secret: Annotated[
         list[str] | None,
-        typer.Option("--secret", metavar="NS/NAME", help="A Secret of a metrics provider it may read; repeatable."),
+        typer.Option("--secret", metavar="NS/NAME", help="A Secret of a metrics provider or channel it may read."),
     ] = None,
     decision_mode: Annotated[
         Literal["auto", "stamp", "match"],
@@ -36,6 +36,17 @@ def install(
         Literal["auto", "policy", "none"],
         typer.Option(help="Whether to install the hold policy (Kubernetes 1.36). With --export, auto is none."),
     ] = "auto",
+    features: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LIST",
+            help="What it has rights for: canary, mesh-adoption (canary included), and the routers smi and gateway; "
+            "the first two when absent.",
+        ),
+    ] = None,
+    notifications: Annotated[
+        bool, typer.Option("--notifications/--no-notifications", help="Whether it tells people through their channels.")
+    ] = True,
     export: Annotated[bool, typer.Option("--export", help="Print YAML; needs no cluster.")] = False,
     write: Annotated[
         Path | None, typer.Option("--write", metavar="FOLDER", help="Write a kustomize base into this folder.")
@@ -63,6 +74,8 @@ def install(
         secrets=secret or [],
         decisions=decision_mode,
         hold=hold,
+        features=features,
+        notifications=notifications,
     )
     if export:
         return verb_.export(common, wanted)
@@ -126,6 +139,12 @@ def run(
     ] = None,
     selector: Annotated[str, typer.Option("--selector", metavar="K=V", help="Only plans with these labels.")] = "",
     controller_namespace: ControllerNamespace = "rollout-system",
+    notifications: Annotated[
+        bool, typer.Option("--notifications/--no-notifications", help="Whether to tell people through their channels.")
+    ] = True,
+    routers: Annotated[
+        str | None, typer.Option("--routers", metavar="A,B", help="Only plans for these; all installed when absent.")
+    ] = None,
     port: Annotated[int, typer.Option("--port", help="For /healthz, /readyz and /metrics; 0 chooses one.")] = 8080,
 ) -> int:
     """Look after plans until it is stopped. Several may run: one leads.
@@ -136,5 +155,11 @@ def run(
 
     names = [name for part in namespaces or () for name in part.split(",") if name]
     return run_controller(
-        common, namespaces=names, selector=selector, controller_namespace=controller_namespace, port=port
+        common,
+        namespaces=names,
+        selector=selector,
+        controller_namespace=controller_namespace,
+        port=port,
+        notifications=notifications,
+        routers=tuple(name for name in (routers or "").split(",") if name),
     )

@@ -12,7 +12,7 @@ from rollout.cli.session import Session
 from rollout.controller.view import RunView
 from rollout.errors import Unsupported
 from rollout.observe.units import READS
-from rollout.plan.base import GROUP, PLAN_LABEL, Json
+from rollout.plan.base import GROUP, PLAN_LABEL, Json, label_value
 from rollout.plan.kinds import AUTHORIZATION_POLICY, CRON_JOB, NAMESPACE, PEER_AUTHENTICATION, Kind, Ref, kind_of
 from rollout.plan.program import Apply, Enrol, Label
 
@@ -49,7 +49,7 @@ def text(found: Iterable[Json]) -> str:
 async def _ours(session: Session, kind: Kind, view: RunView) -> list[Json]:
     """What the plan's runs made and left."""
     try:
-        found = await session.world.cluster.list(kind, view.namespace, {PLAN_LABEL: view.spec.plan[:63]})
+        found = await session.world.cluster.list(kind, view.namespace, {PLAN_LABEL: label_value(view.spec.plan)})
     except Unsupported:
         return []
     return [_clean(obj) for obj in found]

@@ -33,3 +33,24 @@ def report(
     from rollout.cli.mesh import report as run
 
     return run(common, all_namespaces=all_namespaces, window=window, mesh=mesh, mesh_namespace=mesh_namespace)
+
+
+@verb(mesh_app, formats="table json yaml name")
+def policies(
+    common: Common,
+    *,
+    window: Annotated[str, typer.Option("--window", metavar="DURATION", help="How far to look back for callers.")] = (
+        "24h"
+    ),
+    mesh: Annotated[str, typer.Option("--mesh", help="The mesh.")] = "istio",
+    mesh_namespace: Annotated[
+        str | None, typer.Option("--mesh-namespace", help="Where its control plane is; the usual one when absent.")
+    ] = None,
+) -> int:
+    """Write a policy for each workload that admits the callers seen, and nobody else.
+
+    For review, and for `stages.authorize.policies` of a plan, which tries them before they count. Changes nothing.
+    """
+    from rollout.cli.policies import policies as run
+
+    return run(common, window=window, mesh=mesh, mesh_namespace=mesh_namespace)

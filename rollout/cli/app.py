@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 import typer
 from typer import _completion_classes as completion_classes
 
-from rollout.cli import administration, adoption
+from rollout.cli import administration, adoption, judging, people
 from rollout.cli.arguments import (
     AllNamespaces,
     AnyPlan,
@@ -44,6 +44,8 @@ app = typer.Typer(
 app.add_typer(administration.crds_app, name="crds")
 app.add_typer(administration.controller_app, name="controller")
 app.add_typer(adoption.mesh_app, name="mesh")
+app.add_typer(people.notify_app, name="notify")
+app.add_typer(judging.gate_app, name="gate")
 
 
 @verb(app)
@@ -76,6 +78,9 @@ def plan(common: Common, *, source: Source) -> int:
     from rollout.cli.plan import plan as run
 
     return run(common, source)
+
+
+verb(app, formats="table json yaml")(judging.simulate)
 
 
 @verb(app, cluster=False, formats="table json yaml")
@@ -297,6 +302,9 @@ def why(
     from rollout.cli.why import why as run
 
     return run(common, name, step=step)
+
+
+verb(app, formats="table json yaml name")(judging.replay)
 
 
 @verb(app, cluster=False, formats="table")

@@ -8,7 +8,8 @@ import signal
 import sys
 from collections.abc import Mapping, Sequence
 
-from rollout import bootstrap
+from rollout import bootstrap, registry
+from rollout.bootstrap import Beat
 from rollout.cli.exit import Code, UsageError
 from rollout.cli.options import Common
 from rollout.controller.logs import story, to_stderr
@@ -21,10 +22,21 @@ from rollout.plan.run import State
 log = logging.getLogger(__name__)
 
 
-def run(common: Common, *, namespaces: Sequence[str], selector: str, controller_namespace: str, port: int) -> int:
+def run(
+    common: Common,
+    *,
+    namespaces: Sequence[str],
+    selector: str,
+    controller_namespace: str,
+    port: int,
+    notifications: bool,
+    routers: Sequence[str] = (),
+) -> int:
     """Look after plans until SIGTERM or SIGINT; weights stay where they are."""
     to_stderr(logging.DEBUG if common.verbose else logging.INFO)
-    asyncio.run(_run(common, tuple(namespaces), labels(selector), controller_namespace, port))
+    wanted = labels(selector)
+    scope = Beat(controller_namespace, tuple(namespaces), wanted, _known(routers), notifications)
+    asyncio.run(_run(common, scope, port))
     return Code.GOOD
 
 
@@ -43,17 +55,25 @@ def labels(selector: str) -> Mapping[str, str]:
     return {key: value for key, _, value in pairs}
 
 
-async def _run(common: Common, namespaces: Sequence[str], wanted: Mapping[str, str], home: str, port: int) -> None:
+def _known(routers: Sequence[str]) -> tuple[str, ...]:
+    """Names of installed routers.
+
+    Raises:
+        UsageError: one of them is none.
+    """
+    installed = registry.routers()
+    for name in routers:
+        if name not in installed:
+            raise UsageError(f"--routers: there is no {name}", hint=f"choose from {', '.join(sorted(installed))}")
+    return tuple(routers)
+
+
+async def _run(common: Common, beat: Beat, port: int) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with bootstrap.controller(
-        kubeconfig=common.kubeconfig,
-        context=common.context,
-        home=home,
-        namespaces=namespaces,
-        wanted=wanted,
-        prometheus=common.prometheus,
+        beat, kubeconfig=common.kubeconfig, context=common.context, prometheus=common.prometheus
     ) as controller:
         controller.plans.reconciler.on_turn = _told(controller.telemetry)
         log.info("starts", extra={"identity": controller.leader.identity, "namespaces": controller.leader.serves})

@@ -19,6 +19,7 @@ from rollout.observe.observer import read_target
 from rollout.observe.templates import images
 from rollout.observe.workload import full_size
 from rollout.plan.base import Json
+from rollout.plan.kinds import SERVICE
 from rollout.plan.objects import MeshAdoptionPlan
 
 _APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
@@ -75,7 +76,9 @@ async def read(session: Session, plan: str) -> Handoff:
     given = await from_cluster(session.world.cluster, session.namespace, plan)
     target = given.canary.spec.target
     if target is None:
-        names = f"kubectl get virtualservices -n {session.namespace} -o yaml"
+        router = session.world.routers.get(given.canary.spec.router.type)
+        kinds = ",".join(dict.fromkeys(kind.plural for kind in (router.writes if router else ()) if kind != SERVICE))
+        names = f"kubectl get {kinds or 'services'} -n {session.namespace} -o yaml"
         raise InvalidInput(f"plan {plan} shifts traffic and changes no Deployment", hint=f"its routes: {names}")
     deployment, sets, _ = await read_target(session.world, session.namespace, target.name)
     if deployment is None:

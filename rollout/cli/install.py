@@ -20,7 +20,7 @@ from rollout.install import Options, manifests
 from rollout.install.apply import Applied, apply
 from rollout.install.available import available
 from rollout.install.folder import Plain, files
-from rollout.install.options import IMAGE
+from rollout.install.options import IMAGE, USUAL, parts
 from rollout.install.rbac import features
 from rollout.install.remove import remove, stale
 from rollout.plan.base import Json
@@ -58,6 +58,8 @@ def wish(
     secrets: list[str],
     decisions: Literal["auto", "stamp", "match"],
     hold: Literal["auto", "policy", "none"],
+    notifications: bool = True,
+    features: str | None = None,
 ) -> Wish:
     """The options as they were typed.
 
@@ -75,8 +77,19 @@ def wish(
         prometheus=prometheus or "",
         replicas=replicas,
         secrets=tuple((namespace, name) for namespace, _, name in (s.partition("/") for s in secrets)),
+        features=USUAL if features is None else _parts(split(features)),
+        notifications=notifications,
     )
     return Wish(options, decisions, hold)
+
+
+def _parts(names: tuple[str, ...]) -> tuple[str, ...]:
+    known = parts()
+    unknown = [name for name in names if name not in known]
+    if unknown or not names:
+        hint = f"choose from {', '.join(known)}, with commas between them"
+        raise UsageError(f"--features: there is no {unknown[0]}" if unknown else "--features names none", hint=hint)
+    return tuple(part for part in known if part in names)
 
 
 def split(namespaces: str | None) -> tuple[str, ...]:

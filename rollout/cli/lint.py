@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Literal
+from zoneinfo import available_timezones
 
 from rollout import registry
 from rollout.cli.exit import Code
@@ -11,11 +12,11 @@ from rollout.cli.options import Common
 from rollout.cli.out import Printer
 from rollout.cli.render import findings as render
 from rollout.cli.source import read_text
+from rollout.notify.happenings import REASONS
 from rollout.plan import lint as rules
 from rollout.plan.finding import Finding, Level
 from rollout.plan.gate import TemplateSpec
 from rollout.plan.parse import contents
-from rollout.ports.router import Feature
 
 
 def lint(common: Common, files: Sequence[str], *, fail_on: Literal["warning", "error"]) -> int:
@@ -34,8 +35,11 @@ def known(templates: Mapping[str, TemplateSpec] | None = None) -> rules.Known:
     """What this installation can do; the live templates where they are known."""
     routers = registry.routers()
     return rules.Known(
-        integer_routers=frozenset(n for n, router in routers.items() if Feature.FRACTIONS not in router.features),
-        routers=frozenset(routers),
+        routers={name: frozenset(it.value for it in router.features) for name, router in routers.items()},
+        retired={name: router.retired for name, router in routers.items() if router.retired},
         strategies=frozenset(registry.strategies()),
         templates=templates,
+        channels={name: channel.needs for name, channel in registry.channels().items()},
+        reasons=REASONS,
+        zones=frozenset(available_timezones()),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 from rollout import registry
 from rollout.adapters.schedule import timetable
@@ -10,7 +11,7 @@ from rollout.cli.exit import Code, UsageError
 from rollout.cli.options import Common, duration
 from rollout.cli.out import Printer
 from rollout.cli.render import mesh as render
-from rollout.cli.session import connected
+from rollout.cli.session import Session, connected
 from rollout.errors import Unsupported
 from rollout.observe.readiness import Scene, blockers, scene, standing
 from rollout.observe.survey import Scope, Survey, survey
@@ -25,27 +26,52 @@ def report(common: Common, *, all_namespaces: bool, window: str, mesh: str, mesh
     """Look once, and print."""
     if all_namespaces and common.namespace:
         raise UsageError("-A and -n contradict each other", hint="leave one of them out")
+    known, back = driver(mesh), looking_back(window)
+    return asyncio.run(_report(common, known, back, mesh_namespace, all_namespaces=all_namespaces))
+
+
+def driver(name: str) -> Mesh:
+    """The mesh of that name.
+
+    Raises:
+        UsageError: there is none.
+    """
     known = registry.meshes()
-    if mesh not in known:
-        raise UsageError(f"there is no mesh {mesh}", hint=f"use one of: {', '.join(sorted(known))}")
+    if name not in known:
+        raise UsageError(f"there is no mesh {name}", hint=f"use one of: {', '.join(sorted(known))}")
+    return known[name]
+
+
+def looking_back(window: str) -> float:
+    """Seconds of traffic.
+
+    Raises:
+        UsageError: there are none.
+    """
     back = duration(window) or 0.0
     if back < 1:
         raise UsageError(f"a window of {window} has no traffic", hint="write it as 1h, 24h or 7d")
-    return asyncio.run(_report(common, known[mesh], back, mesh_namespace, all_namespaces=all_namespaces))
+    return back
+
+
+async def look(session: Session, common: Common, mesh: Mesh, scope: Scope) -> Survey:
+    """A survey by the Prometheus of the command line.
+
+    Raises:
+        Unsupported: the mesh is not installed.
+    """
+    provider = Provider(address=common.prometheus, timeout=_PATIENCE) if common.prometheus else None
+    try:
+        return await survey(session.world, mesh, replace(scope, provider=provider), timetable)
+    except Unsupported as error:
+        raise Unsupported(f"{mesh.name} is not installed here: {error}", hint="install it, or name --mesh") from error
 
 
 async def _report(common: Common, mesh: Mesh, window: float, home: str | None, *, all_namespaces: bool) -> int:
     printer = Printer(common)
-    provider = Provider(address=common.prometheus, timeout=_PATIENCE) if common.prometheus else None
     async with connected(common) as session:
         namespace = "" if all_namespaces else session.namespace
-        scope = Scope(namespace, home or mesh.home, window, provider)
-        try:
-            found = await survey(session.world, mesh, scope, timetable)
-        except Unsupported as error:
-            raise Unsupported(
-                f"{mesh.name} is not installed here: {error}", hint="install it, or name --mesh"
-            ) from error
+        found = await look(session, common, mesh, Scope(namespace, home or mesh.home, window))
     table = rows(mesh, found)
     if not table:
         where = f"namespace {namespace}" if namespace else "any namespace"

@@ -21,6 +21,7 @@ def version(common: Common, *, diagram: bool) -> int:
         printer.stdout.file.write(phase.diagram())
         return Code.GOOD
     routers, strategies = sorted(registry.routers()), sorted(registry.strategies())
+    channels = sorted(registry.channels())
     facts = {
         "version": rollout.__version__,
         "api": API_VERSION,
@@ -28,13 +29,15 @@ def version(common: Common, *, diagram: bool) -> int:
         "python": platform.python_version(),
         "routers": routers,
         "strategies": strategies,
+        "channels": channels,
     }
     printer.emit(
         lambda: facts,
         lambda: (
             f"rollout {rollout.__version__}   {API_VERSION}, format {FORMAT}, Python {platform.python_version()}\n"
             f"routers     {', '.join(routers)}\n"
-            f"strategies  {', '.join(strategies)}"
+            f"strategies  {', '.join(strategies)}\n"
+            f"channels    {', '.join(channels)}"
         ),
         ["rollout"],
     )

@@ -20,9 +20,11 @@ from rollout.controller.runs import next_attempt
 from rollout.controller.settling import prune
 from rollout.controller.starting import StartRefused
 from rollout.controller.status import plan_status
+from rollout.decide.keeping import unready
 from rollout.decide.reason import Reason
 from rollout.decide.rest import Last
 from rollout.errors import InvalidInput, Unsupported
+from rollout.observe.timing import timing_of
 from rollout.plan.base import Json
 from rollout.plan.finding import Level
 from rollout.plan.kinds import Ref
@@ -61,7 +63,7 @@ class Adopting:
                 return await self._stay(plan, parsed, last, runs)
             if (first := await look_ahead_of_adoption(self.world, parsed)) is not None:
                 return await self.teller.wait_for(plan, first, runs)
-            wake = await self._start(plan, runs)
+            wake = await self._start(plan, parsed, runs)
         except Unreadable:
             raise
         except (InvalidInput, Unsupported) as error:
@@ -99,7 +101,9 @@ class Adopting:
         await self.teller.put(plan, status)
         return min((ends(it) - now for it in parsed.spec.exceptions), default=float("inf"))
 
-    async def _start(self, plan: Json, runs: Sequence[Json]) -> float:
+    async def _start(self, plan: Json, parsed: MeshAdoptionPlan, runs: Sequence[Json]) -> float:
+        if (still := unready(timing_of(parsed.spec), self.world.clock.now())) is not None:
+            return await self.teller.stand(plan, still, runs)
         found = await checks.preflight(self.world, plan, unattended=True)
         errors = [f for f in found if f.level is Level.ERROR]
         if errors:

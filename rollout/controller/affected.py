@@ -14,6 +14,7 @@ from rollout.plan.kinds import (
     DEPLOYMENT,
     MESH_ADOPTION_PLAN,
     METRIC_TEMPLATE,
+    NOTIFICATION_CHANNEL,
     PLAN_DECISION,
     PLAN_RUN,
     REPLICASET,
@@ -51,6 +52,8 @@ class Affected:
             return {ref_of(obj), *(ref_of(it) for it in self._adoptions(namespace))}
         if kind in (PLAN_RUN, PLAN_DECISION):
             return {plan_of(obj)} if obj["spec"].get("plan") else ()
+        if kind == NOTIFICATION_CHANNEL:
+            return ()
         if RUN_LABEL in labels:
             return self._of_run(namespace, labels[RUN_LABEL])
         if kind == DEPLOYMENT:

@@ -48,11 +48,17 @@ async def answer(world: World, run: Json, last: Last, order: Order, target: str)
         except InvalidInput as error:
             why = f"{error}; {error.hint}"
     if why:
-        state = note(state, now, Reason.DECISION_REFUSED, refusal(order, why), warning=True)
-    else:
-        state = note(replace(state, undo_to=goal), now, Reason.UNDO_ORDERED, told("undone", order))
+        await refuse(world, run, last, order, why)
+        return False
+    state = note(replace(state, undo_to=goal), now, Reason.UNDO_ORDERED, told("undone", order))
     await _write(world, run, state, order)
     return False
+
+
+async def refuse(world: World, run: Json, last: Last, order: Order, why: str) -> None:
+    """Write into the ended run why nothing comes of an order."""
+    state = note(last.state, world.clock.now(), Reason.DECISION_REFUSED, refusal(order, why), warning=True)
+    await _write(world, run, state, order)
 
 
 async def taken(world: World, run: Json, last: Last, order: Order) -> None:

@@ -1,12 +1,14 @@
-"""All questions of one moment in one call: runs ask by themselves, the metrics are asked for all of them together."""
+"""All questions of one moment in one call to each provider: runs ask by themselves, and are answered together."""
 
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from rollout.plan.gate import Provider
 from rollout.ports.metrics import Ask, Metrics, Reading
 
 GATHER: Final = 0.05
@@ -15,24 +17,33 @@ GATHER: Final = 0.05
 
 @dataclass(slots=True)
 class Batched:
-    """The port `Metrics`: gathers for a moment, asks `inner` once; the same question is asked once."""
+    """The port `Metrics`: gathers for a moment, asks `inner` once for each provider; the same question is asked once.
+
+    Nobody waits for a provider that it does not ask.
+    """
 
     inner: Metrics
-    _asks: dict[Ask, None] = field(default_factory=dict)
-    _answer: asyncio.Task[Mapping[Ask, Reading]] | None = None
+    _asks: dict[Provider | None, dict[Ask, None]] = field(default_factory=lambda: defaultdict(dict))
+    _answers: dict[Provider | None, asyncio.Task[Mapping[Ask, Reading]]] = field(default_factory=dict)
 
     async def ask(self, asks: Sequence[Ask]) -> Mapping[Ask, Reading]:
         """See `ports.metrics.Metrics.ask`."""
-        if not asks:
-            return {}
-        self._asks.update(dict.fromkeys(asks))
-        if self._answer is None:
-            self._answer = asyncio.create_task(self._gather())
+        groups: dict[Provider | None, list[Ask]] = defaultdict(list)
+        for ask in asks:
+            groups[ask.provider].append(ask)
+        found = await asyncio.gather(*(self._of(provider, group) for provider, group in groups.items()))
+        return {ask: reading for answer in found for ask, reading in answer.items()}
+
+    async def _of(self, provider: Provider | None, asks: Sequence[Ask]) -> Mapping[Ask, Reading]:
+        self._asks[provider].update(dict.fromkeys(asks))
+        if provider not in self._answers:
+            self._answers[provider] = asyncio.create_task(self._gather(provider))
         # one who gives up must not take the answer from the others
-        answers = await asyncio.shield(self._answer)
+        answers = await asyncio.shield(self._answers[provider])
         return {ask: answers[ask] for ask in asks}
 
-    async def _gather(self) -> Mapping[Ask, Reading]:
+    async def _gather(self, provider: Provider | None) -> Mapping[Ask, Reading]:
         await asyncio.sleep(GATHER)
-        asks, self._asks, self._answer = tuple(self._asks), {}, None
+        asks = tuple(self._asks.pop(provider))
+        del self._answers[provider]
         return await self.inner.ask(asks)

@@ -5,17 +5,20 @@ What happens is decided in `decide.rest`; here it is read and done.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 from rollout import checks
 from rollout.act.release import release_ops
+from rollout.checks.flaws import refuse_flawed
 from rollout.checks.rivals import look_ahead
-from rollout.checks.subject import hold_mode
-from rollout.controller.afterwards import answer, first_order, go_back, taken
+from rollout.checks.subject import hold_mode, templates_of
+from rollout.controller.afterwards import answer, first_order, go_back, refuse, taken
 from rollout.controller.holds import end_holds, take_over
+from rollout.controller.queueing import circle_of, depends, queued
 from rollout.controller.record import Unreadable
 from rollout.controller.resting import Known, Teller
 from rollout.controller.runs import next_attempt
@@ -31,10 +34,12 @@ from rollout.controller.starting import (
     read_revision,
 )
 from rollout.controller.status import plan_status
+from rollout.decide.keeping import unready
 from rollout.decide.reason import Reason
 from rollout.decide.rest import Last, Rest, rest_of_routes, rest_of_workload
 from rollout.errors import InvalidInput, Unsupported
 from rollout.observe.observer import read_target
+from rollout.observe.timing import timing_of
 from rollout.plan.base import Json
 from rollout.plan.finding import Level
 from rollout.plan.kinds import METRIC_TEMPLATE, Ref, ref_of
@@ -54,6 +59,8 @@ class Beginning:
     world: World
     teller: Teller = field(init=False)
     _known: dict[str, Known[CanaryPlan]] = field(default_factory=dict)
+    _places: dict[str, asyncio.Lock] = field(default_factory=dict)
+    """Of two plans that see one place free in a namespace, one takes it."""
 
     def __post_init__(self) -> None:
         self.teller = Teller(self.world)
@@ -78,6 +85,11 @@ class Beginning:
                 if not await answer(self.world, runs[0], last, order, _target(parsed)):
                     return 0.0
             rest = await self._look(plan, parsed, last, again=order is not None)
+            if (left := known.passing(rest, self.world.clock.now())) > 0:
+                return left
+            if order is not None and last is not None and rest.forgone:
+                await refuse(self.world, runs[0], last, order, rest.forgone)
+                return 0.0
             if rest.act == "rest":
                 with suppress(StartRefused):  # it has no pods: there is nothing to let go
                     await self._held(parsed)
@@ -89,7 +101,7 @@ class Beginning:
         except (InvalidInput, Unsupported) as error:
             text = f"{error}; {error.hint}" if error.hint else str(error)
             return await self.teller.tell(plan, "Invalid", Reason.INVALID, text, runs)
-        if order is not None and last is not None and wake == 0:
+        if order is not None and last is not None and rest.act == "start" and wake == 0:
             await taken(self.world, runs[0], last, order)
         return wake
 
@@ -130,7 +142,9 @@ class Beginning:
         return rest_of_routes(program.split, plan["metadata"].get("generation", 1), last, again=again)
 
     async def _compile(self, known: Known[CanaryPlan], parsed: CanaryPlan) -> None:
-        """See whether the plan compiles, once for each change: who pushes a mistake must not hear of it at a release.
+        """See whether the plan compiles, and what lint says: who pushes a mistake must not hear of it at a release.
+
+        Once for each change.
 
         Raises:
             InvalidInput, Unsupported: it does not.
@@ -139,10 +153,28 @@ class Beginning:
         versions = (known.plan, *((it["metadata"]["uid"], it["metadata"]["resourceVersion"]) for it in templates))
         if known.compiled != versions:
             await compile_plan(self.world, parsed, "preview", _NOBODY)
+            refuse_flawed(self.world, parsed, await templates_of(self.world, parsed.metadata.namespace))
             known.compiled = versions
 
     async def _start(self, plan: Json, parsed: CanaryPlan, runs: Sequence[Json], last: Last | None) -> float:
         """Check, and create the run; what forbids it is told, and looked at again later."""
+        if (still := unready(timing_of(parsed.spec), self.world.clock.now())) is not None:
+            return await self.teller.stand(plan, still, runs)
+        if found := await circle_of(self.world, parsed):
+            return await self.teller.refuse(plan, "Invalid", Reason.INVALID, found, runs)
+        if (still := await depends(self.world, parsed)) is not None:
+            return await self.teller.stand(plan, still, runs)
+        async with self._place(parsed):
+            if (still := await queued(self.world, parsed)) is not None:
+                return await self.teller.stand(plan, still, runs)
+            return await self._create(plan, parsed, runs, last)
+
+    def _place(self, parsed: CanaryPlan) -> AbstractAsyncContextManager[None]:
+        """Only who has a limit waits for others that have one."""
+        unlimited = parsed.spec.at_most is None
+        return nullcontext() if unlimited else self._places.setdefault(parsed.metadata.namespace, asyncio.Lock())
+
+    async def _create(self, plan: Json, parsed: CanaryPlan, runs: Sequence[Json], last: Last | None) -> float:
         found = await checks.preflight(self.world, plan, unattended=True)
         errors = [f for f in found if f.level is Level.ERROR]
         if errors:

@@ -15,14 +15,18 @@ from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 from rollout.controller.stores import Stores
-from rollout.errors import Conflict, RolloutError, Unsupported
+from rollout.errors import Conflict, Forbidden, RolloutError, Unsupported
 from rollout.plan.base import Json
-from rollout.plan.kinds import Kind, Ref, ref_of
+from rollout.plan.kinds import CONFIGMAP, Kind, Ref, ref_of
 from rollout.ports.clock import Clock
 from rollout.ports.cluster import Cluster, Guard
 
 BELIEVED: Final = 300.0
 """Seconds that an answer about our own rights is believed."""
+MISSING: Final = 10.0
+"""Seconds that a ConfigMap is believed to be missing: somebody may be about to bring it back."""
+SETTLED: Final = 60.0
+"""Seconds that a ConfigMap is believed to be as it was found: all plans ask for the same ones, at each turn."""
 
 
 class CachedCluster:
@@ -36,13 +40,17 @@ class CachedCluster:
         self.stores = stores
         self._clock = clock
         self._fence = fence
+        self._found: dict[Ref, tuple[float, Json | None]] = {}
+        self._asked: dict[Ref, asyncio.Future[Json | None]] = {}
         self._rights: dict[tuple[str, Kind, str], tuple[float, asyncio.Future[bool]]] = {}
         self._lists: dict[Hashable, asyncio.Future[builtins.list[Json]]] = {}
 
     async def get(self, ref: Ref) -> Json | None:
         """See `ports.cluster.Cluster.get`. What comes from memory must not be changed."""
         store = self.stores.of(ref.kind, ref.namespace)
-        return await self.inner.get(ref) if store is None else store.get(ref)
+        if store is not None:
+            return store.get(ref)
+        return await (self._settings(ref) if ref.kind == CONFIGMAP else self.inner.get(ref))
 
     async def list(
         self, kind: Kind, namespace: str = "", labels: Mapping[str, str] | None = None, *, about: Collection[str] = ()
@@ -102,6 +110,29 @@ class CachedCluster:
     async def version(self) -> str:
         """See `ports.cluster.Cluster.version`."""
         return await self.inner.version()
+
+    async def _settings(self, ref: Ref) -> Json | None:
+        """A ConfigMap. What is missing is asked for only now and then, and by many turns of one moment together."""
+        until, found = self._found.get(ref, (-math.inf, None))
+        if self._clock.monotonic() < until:
+            return found
+        answer = self._asked.get(ref)
+        if answer is None:
+            answer = self._asked[ref] = asyncio.ensure_future(self._ask_settings(ref))
+            answer.add_done_callback(lambda _: self._asked.pop(ref))
+        return await asyncio.shield(answer)
+
+    async def _ask_settings(self, ref: Ref) -> Json | None:
+        """The ConfigMap as it is now. What may not be read is not asked for at every turn."""
+        self._found.pop(ref, None)
+        if not await self.allowed("get", ref.kind, ref.namespace):
+            raise Forbidden(
+                f'cannot get resource "{ref.kind.plural}" in API group "" in the namespace "{ref.namespace}"',
+                hint=f"ask for the right to get {ref.kind.plural}",
+            )
+        found = await self.inner.get(ref)
+        self._found[ref] = self._clock.monotonic() + (MISSING if found is None else SETTLED), found
+        return found
 
     async def _list_once(
         self, kind: Kind, namespace: str, labels: Mapping[str, str], about: Collection[str]

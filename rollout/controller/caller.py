@@ -8,13 +8,14 @@ from rollout.plan.kinds import SELF_REVIEW
 from rollout.ports.cluster import Cluster
 
 
-async def caller(cluster: Cluster) -> str:
-    """Our name, `ana` or `system:serviceaccount:ci:deployer`; empty where the API server does not say (before 1.28)."""
+async def caller(cluster: Cluster) -> tuple[str, tuple[str, ...]]:
+    """Our name, `ana` or `system:serviceaccount:ci:deployer`, and our groups; empty where the API server does not say
+    (before 1.28)."""
     review = {"apiVersion": SELF_REVIEW.api_version, "kind": SELF_REVIEW.name, "metadata": {"name": "us"}}
     try:
         # nothing is stored in any case; a dry run says so to every cluster
         answer = await cluster.create(review, dry_run=True)
     except RolloutError:
-        return ""
-    name = str((answer.get("status") or {}).get("userInfo", {}).get("username", ""))
-    return name[:LONGEST]
+        return "", ()
+    info = (answer.get("status") or {}).get("userInfo", {})
+    return str(info.get("username", ""))[:LONGEST], tuple(info.get("groups") or ())

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from typing import Final
 
 from rollout.controller.lease import micro_time
-from rollout.errors import RolloutError
+from rollout.errors import Forbidden, RolloutError
 from rollout.plan.base import Json
 from rollout.plan.kinds import EVENT
 from rollout.plan.run import Note
 from rollout.ports.world import World
 
 REPORTER: Final = "meshrollout.dev/rollout"
+log = logging.getLogger(__name__)
 
 
 def event(regarding: Json, note: Note) -> Json:
@@ -44,8 +46,13 @@ def event(regarding: Json, note: Note) -> Json:
 
 
 async def tell(world: World, regarding: Json, note: Note) -> None:
-    """Write it down if that is possible; nothing depends on it."""
+    """Write it down if that is possible. Nothing depends on it; one that exists was told by a turn that died.
+
+    That a right is missing is logged.
+    """
     try:
         await world.cluster.create(event(regarding, note))
+    except Forbidden as error:
+        log.info("an Event could not be written", extra={"reason": note.reason, "error": str(error)})
     except RolloutError:
         return

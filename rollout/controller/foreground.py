@@ -27,10 +27,12 @@ from rollout.controller.starting import (
     let_go,
     read_revision,
 )
-from rollout.controller.status import rfc3339
+from rollout.controller.telling import last_words, listen
 from rollout.controller.view import RunView, StoredRun, UnreadRun
+from rollout.decide.approval import approval
 from rollout.errors import InvalidInput, NotFound, Retry, Unsupported
-from rollout.plan.base import Json
+from rollout.notify.office import Office, office
+from rollout.plan.base import Json, rfc3339
 from rollout.plan.finding import Finding, Level
 from rollout.plan.kinds import CANARY_PLAN, LEASE, PLAN_DECISION, PLAN_RUN, PLANS, Kind, Ref, ref_of
 from rollout.plan.objects import CanaryPlan, MeshAdoptionPlan, Plan
@@ -52,9 +54,12 @@ class Foreground:
 
     world: World
     reconciler: Reconciler = field(init=False)
+    office: Office | None = field(init=False)
+    """Who tells people; None where nothing can be sent."""
 
     def __post_init__(self) -> None:
         self.reconciler = Reconciler(self.world)
+        self.office = office(self.world)
 
     async def start(self, plan: Json, *, images: Mapping[str, str], by: str) -> RunView:
         """Apply the plan, check, and create a run; or find the one that is under way.
@@ -128,16 +133,31 @@ class Foreground:
         """
         ref = Ref(PLAN_RUN, namespace, run)
         lease = RunLease(self.world, namespace, run, self._view(await self._get(ref)).uid)
+        if self.office is not None:
+            await listen(self.office, self.world, namespace)
         while True:
             try:
                 turn, done = await self._next(lease, ref, until)
             except Retry as error:
                 await self.world.clock.sleep(min(max(error.after, 0.2), PATIENCE))
                 continue
+            await self._tell(ref)
             on_turn(turn.view)
+            if done and self.office is not None:
+                await last_words(self.office, self.world.clock)
             if done:
                 return turn.view
             await self.world.clock.sleep(min(turn.wake, LOOK))
+
+    async def _tell(self, run: Ref) -> None:
+        """Tell people what is stored of a run that we drive."""
+        if self.office is None or not self.office.boxes:
+            return
+        record = self.reconciler.records.get(run)
+        stored = record.run if record is not None else await self.world.cluster.get(run)
+        if stored is not None:
+            self.office.notice(stored)
+        self.office.tick()
 
     async def _next(self, lease: RunLease, ref: Ref, until: Until | None) -> tuple[Turn, bool]:
         """Take or watch one turn; whether it was the last one."""
@@ -175,12 +195,16 @@ class Foreground:
         """Write a decision for a run, in the name that the API server knows us by; `by` where it does not say."""
         view = self._view(await self._get(Ref(PLAN_RUN, namespace, run)))
         now = self.world.clock.now()
-        by = await caller(self.world.cluster) or by
+        name, groups = await caller(self.world.cluster)
+        by = name or by
         spec: Json = {"plan": view.spec.plan, "run": run, "runUid": view.uid, "verb": verb, "by": by, "reason": reason}
         # API servers whose kinds are older than the second kind of plans know no field for it
         spec |= {} if view.owner.kind == CANARY_PLAN else {"kind": view.owner.kind.name}
         spec |= {"expires": rfc3339(now + 3600)} | ({"full": True} if full else {})
         spec |= {} if step is None else {"step": step}
+        asked = approval(view.spec, view.state) if verb == "promote" else None
+        if asked is not None and (ours := sorted(set(groups) & set(asked.groups))):
+            spec |= {"groups": ours}  # no other is anybody's business
         spec |= {} if to_revision is None else {"toRevision": to_revision}
         owner = {"apiVersion": PLAN_RUN.api_version, "kind": PLAN_RUN.name, "name": run, "uid": view.uid}
         return await self.world.cluster.create(

@@ -8,7 +8,7 @@ from rollout.act.release import end_hold_ops, hold_for_ops
 from rollout.checks.rivals import aim_of
 from rollout.controller.events import tell
 from rollout.decide.reason import Reason
-from rollout.plan.base import HOLD_LABEL, Json
+from rollout.plan.base import HOLD_LABEL, Json, label_value
 from rollout.plan.kinds import CANARY_PLAN, DEPLOYMENT, Ref, ref_of
 from rollout.plan.run import Note
 from rollout.ports.cluster import guard_of
@@ -20,7 +20,7 @@ async def end_holds(world: World, namespace: str, plan: str, why: str, *, but: s
 
     What is another plan's target is left to that one, which takes the hold over.
     """
-    held = await world.cluster.list(DEPLOYMENT, namespace, {HOLD_LABEL: plan[:63]})
+    held = await world.cluster.list(DEPLOYMENT, namespace, {HOLD_LABEL: label_value(plan)})
     kept = {but, *(await _targets(world, namespace, plan) if held else ())}
     for deployment in (it for it in held if it["metadata"]["name"] not in kept):
         ops = end_hold_ops(deployment, _token(plan, deployment))

@@ -14,7 +14,7 @@ import random
 from dataclasses import dataclass, field
 from typing import Final
 
-from rollout.controller.lease import alive, micro_time
+from rollout.controller.lease import Vigil, alive, micro_time
 from rollout.errors import AlreadyExists, Conflict, NotFound, Retry, RolloutError
 from rollout.plan.base import Json
 from rollout.plan.kinds import LEASE, Ref
@@ -56,9 +56,12 @@ class Leader:
     """From when and until when, on the monotonic clock, we may write."""
     _held: tuple[str, str] = ("", "")
     """UID and version of the Lease as we wrote it last; empty when it is not ours."""
-    _seen: tuple[str, float] = ("", 0.0)
-    """The version of another's Lease, and since when we have seen it unchanged."""
+    _vigil: Vigil = field(init=False)
+    """How long another's Lease has not changed."""
     _random: random.Random = field(default_factory=random.Random)
+
+    def __post_init__(self) -> None:
+        self._vigil = Vigil(self.clock, DURATION)
 
     @property
     def ref(self) -> Ref:
@@ -105,7 +108,7 @@ class Leader:
         ours = self._is_ours(found, spec)
         if not ours:
             self._close()
-            if not (_given_up(spec) or self._ran_out(found, spec)):
+            if not (_given_up(spec) or self._vigil.left(found) == 0):
                 return False
         ops: list[Json] = [{"op": "add", "path": "/spec", "value": self._spec(spec)}]
         if self._notes(found).get(SERVES) != self.serves:
@@ -128,14 +131,6 @@ class Leader:
 
     def _close(self) -> None:
         self._until, self._from, self._held = -math.inf, math.inf, ("", "")
-
-    def _ran_out(self, found: Json, spec: Json) -> bool:
-        """Whether it has not changed for its whole duration, while we were looking."""
-        # the time after the answer: a read may be on its way for longer than a lease lasts
-        version, now = str(found["metadata"]["resourceVersion"]), self.clock.monotonic()
-        if version != self._seen[0]:
-            self._seen = (version, now)
-        return now - self._seen[1] >= max(DURATION, float(spec.get("leaseDurationSeconds") or 0))
 
     async def _create(self) -> bool:
         obj = {
@@ -212,7 +207,8 @@ class Controller:
 async def find(world: World, namespace: str = HOME) -> Controller | None:
     """The controller that leads, as its Lease in `namespace` says; None when there is none, or we may not look.
 
-    Here wall clocks are compared: a person's terminal looks once, and what it decides is safe either way.
+    Here times are compared: a person's terminal looks once.  Both are the API server's (`adapters.serverclock`), and
+    what follows is safe either way.
     """
     try:
         found = await world.cluster.get(Ref(LEASE, namespace, NAME))

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -20,9 +19,11 @@ from rollout.controller.due import Due
 from rollout.controller.leader import Leader
 from rollout.controller.orphans import Orphans, RunKey
 from rollout.controller.plans import Plans
+from rollout.controller.reach import Reach
 from rollout.controller.stores import Stores
 from rollout.controller.telemetry import Telemetry
 from rollout.errors import Retry, RolloutError
+from rollout.notify.office import Office
 from rollout.plan.base import HOLD_LABEL, Json
 from rollout.plan.kinds import CANARY_PLAN, DEPLOYMENT, PLAN_RUN, PLANS, Kind, Ref, plan_of, ref_of
 from rollout.ports.clock import Clock
@@ -35,6 +36,8 @@ PATIENCE: Final = 20.0
 """Seconds that a plan at rest lets those with a run go first, when there is more to do than can be done at once."""
 BLIND: Final = 1.0
 """Seconds until who has not seen everything yet may try to lead."""
+LEAST: Final = 0.01
+"""Seconds until what is due again at once is due: at the next tick, and not before others who wait for room."""
 LONGEST: Final = 30.0
 """Seconds between two tries of a plan whose turns fail, at most."""
 log = logging.getLogger(__name__)
@@ -51,22 +54,29 @@ class Controller:
     plans: Plans
     leader: Leader
     telemetry: Telemetry
-    wanted: Mapping[str, str] = field(default_factory=dict)
-    """Labels that a plan must have to be ours."""
+    office: Office | None = None
+    """Who tells people; None where nobody does."""
     due: Due[Ref] = field(default_factory=Due)
     orphans: Orphans = field(init=False)
+    reach: Reach = field(init=False)
     _affected: Affected = field(init=False)
     _turns: dict[Ref, asyncio.Task[None]] = field(default_factory=dict)
     _sweeps: dict[RunKey, asyncio.Task[None]] = field(default_factory=dict)
     _again: set[Ref] = field(default_factory=set)
     _failures: dict[Ref, int] = field(default_factory=dict)
+    _ticked: float = 0.0
+    _crowded: bool = False
+    """Whether more was due than could be begun."""
     _led: bool = False
 
     def __post_init__(self) -> None:
         self._affected = Affected(self.stores, self.concerns)
         self.orphans = Orphans(self.plans.world.cluster, self.leader.cluster, (DEPLOYMENT, *self.concerns))
-        self.telemetry.watch(self.stores)
+        self.reach = Reach(self.stores)
+        self.telemetry.watch(self.stores, self.reach)
         self.telemetry.ticked(self.clock.monotonic())  # it has had no time to tick yet
+        if self.office is not None:
+            self.stores.heard = self.office.notice
 
     async def follow(self, scope: Scope) -> None:
         """Take what one watch tells, until it is cancelled."""
@@ -83,13 +93,26 @@ class Controller:
         now = self.clock.monotonic()
         for obj in self.stores.take(scope, told):
             self.orphans.notice(obj, now)
+            if self.office is not None:
+                self.office.notice(obj)
             for key in self._affected.keys(obj):
                 self.due.push(key, now)
+        if isinstance(told, Blind | Seeing | Listed):
+            self._notice_reach()
+
+    def _notice_reach(self) -> None:
+        """Begin with everything in a namespace that can be read by now, and tell others what we look after."""
+        came, now = self.reach.look(), self.clock.monotonic()
+        for key in self._all() if came else ():
+            if key.namespace in came or "" in came:
+                self.due.push(key, now)
+        if self.ready:
+            self.leader.serves = self.reach.served
 
     @property
     def ready(self) -> bool:
-        """Whether everything that must be known has been seen once."""
-        return not any(scope.kind in (*PLANS, PLAN_RUN, DEPLOYMENT) for scope in self.stores.unknown)
+        """Whether everything that must be known, and may be, has been seen once."""
+        return self.reach.ready
 
     async def campaign(self) -> float:
         """Try to lead, or to go on leading; the seconds until the next try.
@@ -106,13 +129,23 @@ class Controller:
         self._notice_lead()
         if not (self._led and self.ready):
             return
-        for key in self.due.pop(self.clock.monotonic(), max(0, AT_ONCE - len(self._turns)), self._patience):
-            if key in self._turns:
-                self._again.add(key)
-            else:
-                self._turns[key] = asyncio.create_task(self._turn(key))
+        self._ticked = self.clock.monotonic()
+        self._begin()
         for run in self.orphans.due.pop(self.clock.monotonic()):
             self._sweeps[run] = asyncio.create_task(self._sweep(run))
+        if self.office is not None:
+            self.office.tick()
+
+    def _begin(self) -> None:
+        """Begin what was due at the last tick, as far as there is room."""
+        room = max(0, AT_ONCE - len(self._turns))
+        chosen = self.due.pop(self._ticked, room, self._patience)
+        self._crowded = len(chosen) == room
+        for key in chosen:
+            if key in self._turns:
+                self._again.add(key)
+            elif self.reach.seen(key.namespace):  # otherwise it is due when that comes
+                self._turns[key] = asyncio.create_task(self._turn(key))
 
     def _patience(self, key: Ref) -> float:
         """What is under way goes before what begins: hundreds that begin together get their traffic one by one."""
@@ -125,6 +158,8 @@ class Controller:
         self._led = self.leader.leading
         log.info("leads" if self._led else "does not lead any more", extra={"identity": self.leader.identity})
         self.telemetry.leads(1 if self._led else 0)
+        if self._led and self.office is not None:
+            self.office.begin()
         now = self.clock.monotonic()
         for key in self._all() if self._led else ():
             self.due.push(key, now)
@@ -139,7 +174,7 @@ class Controller:
 
     async def _turn(self, key: Ref) -> None:
         try:
-            wake = await self._look(key)
+            wake = await self.plans.turn(key)
             self._failures.pop(key, None)
         except RolloutError as error:
             wake = self._failed(key, error)
@@ -149,8 +184,10 @@ class Controller:
             wake = self._failed(key, error)
         finally:
             del self._turns[key]
+        if self._crowded and self._led and len(self._turns) <= AT_ONCE // 2:  # others need not wait for the tick
+            self._begin()
         now = self.clock.monotonic()
-        self.due.push(key, now if key in self._again else now + wake)
+        self.due.push(key, now + max(LEAST, 0.0 if key in self._again else wake))
         self._again.discard(key)
 
     async def _sweep(self, run: RunKey) -> None:
@@ -158,13 +195,6 @@ class Controller:
             await self.orphans.sweep(run, self.clock.monotonic())
         finally:
             self._sweeps.pop(run, None)
-
-    async def _look(self, key: Ref) -> float:
-        store = self.stores.of(key.kind, key.namespace)
-        plan = store.get(key) if store else None
-        if plan is not None and not self.wanted.items() <= (plan["metadata"].get("labels") or {}).items():
-            return math.inf
-        return await self.plans.turn(key)
 
     def _failed(self, key: Ref, error: Exception) -> float:
         failures = self._failures[key] = self._failures.get(key, 0) + 1
@@ -175,7 +205,8 @@ class Controller:
         return float(min(max(least, 0.25 * 2.0 ** min(failures, 20)), LONGEST))
 
     async def settled(self) -> None:
-        """Wait for the turns under way."""
+        """Wait for the turns under way; what waits for room goes on waiting."""
+        self._crowded = False
         while self._turns or self._sweeps:
             await asyncio.gather(*self._turns.values(), *self._sweeps.values(), return_exceptions=True)
 
@@ -185,6 +216,8 @@ class Controller:
         Weights stay where they are.
         """
         await self.settled()
+        if self.office is not None:
+            await self.office.stop()
         if self.leader.leading:
             try:
                 await self.plans.flush()

@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from rollout.controller.cares import Care, cares
-from rollout.controller.lease import alive
+from rollout.controller.lease import Vigil
 from rollout.controller.reconcile import Reconciler
 from rollout.controller.record import FINALIZER, Unreadable
 from rollout.controller.resting import NEVER, Teller
-from rollout.controller.runs import ended, runs_of
+from rollout.controller.runs import runs_of, under_way
+from rollout.controller.selection import Selection
 from rollout.controller.settling import discard, settle
 from rollout.errors import NotFound
 from rollout.plan.base import RUN_LABEL, Json
@@ -30,14 +31,20 @@ class Plans:
     """Looks after plans; `world` reads from memory."""
 
     world: World
+    wanted: Mapping[str, str] = field(default_factory=dict)
+    """Labels that a plan must have to be ours."""
     driven: set[Ref] = field(default_factory=set)
     """The plans that had a run under way when they were looked at last."""
     reconciler: Reconciler = field(init=False)
     cares: Mapping[Kind, Care] = field(init=False)
+    selection: Selection = field(init=False)
+    vigil: Vigil = field(init=False)
 
     def __post_init__(self) -> None:
         self.reconciler = Reconciler(self.world)
         self.cares = cares(self.world)
+        self.vigil = Vigil(self.world.clock)
+        self.selection = Selection(self.world, self.wanted)
 
     async def turn(self, plan: Ref) -> float:
         """Look at one plan, and do what is due; in how many seconds it should be looked at again.
@@ -45,14 +52,18 @@ class Plans:
         Raises:
             RolloutError: the world was not ready, or refuses.
         """
-        runs = await runs_of(self.world, plan)
+        runs, found = await runs_of(self.world, plan), await self.world.cluster.get(plan)
         try:
-            return await self._turn(plan, runs)
+            await self.selection.noticed(found, runs, self.reconciler)
+            if self.selection.ours(plan, found, runs):
+                return await self._turn(plan, runs)
+            self.driven.discard(plan)
+            return NEVER
         except Unreadable as error:
             return await Teller(self.world).unreadable(plan, error, runs)
 
     async def _turn(self, plan: Ref, runs: Sequence[Json]) -> float:
-        active = next((run for run in reversed(runs) if not ended(run)), None)
+        active = under_way(runs)
         if active is not None:
             self.driven.add(plan)
             return 0.0 if await self._renewed(plan, active, runs) else await self._drive(ref_of(active))
@@ -63,13 +74,19 @@ class Plans:
         if found is None or "deletionTimestamp" in found["metadata"]:
             await care.gone(plan)
             return NEVER
-        return await care.turn(found, runs)
+        wake = await care.turn(found, runs)
+        begun = under_way(await runs_of(self.world, plan)) if wake <= 0 else None
+        if begun is None:
+            return wake
+        self.driven.add(plan)
+        return await self._drive(ref_of(begun))
 
     async def _renewed(self, plan: Ref, run: Json, runs: Sequence[Json]) -> bool:
         found = await self.world.cluster.get(plan)
         if found is None or "deletionTimestamp" in found["metadata"]:
             return False
-        if run["spec"]["planGeneration"] >= found["metadata"].get("generation", 1):
+        made_anew = run["spec"]["planUid"] != found["metadata"]["uid"]  # its run goes home: the plan is gone for it
+        if made_anew or run["spec"]["planGeneration"] >= found["metadata"].get("generation", 1):
             return False
         if await self._driven_elsewhere(ref_of(run)) > 0:
             return False
@@ -94,12 +111,14 @@ class Plans:
 
     async def _driven_elsewhere(self, run: Ref) -> float:
         """Seconds until a foreground engine's lease may be taken; 0 when nobody holds it. A dead one's is deleted."""
-        now = self.world.clock.now()
-        for lease in await self.world.cluster.list(LEASE, run.namespace, {RUN_LABEL: run.name}):
-            if alive(lease, now):
+        leases = await self.world.cluster.list(LEASE, run.namespace, {RUN_LABEL: run.name})
+        if not leases:
+            self.vigil.forget(Ref(LEASE, run.namespace, run.name))
+        for lease in leases:
+            if (left := self.vigil.left(lease)) > 0:
                 self.reconciler.forget(run)
-                return float(lease["spec"].get("leaseDurationSeconds", 15)) + 1.0
-            await discard(self.world, lease)
+                return left
+            await discard(self.world, lease)  # not if it was renewed at this moment
         return 0.0
 
     async def _put_to_rest(self, run: Json) -> None:

@@ -21,6 +21,7 @@ from rollout.plan.kinds import (
     LEASE,
     METRIC_TEMPLATE,
     MUTATING_BINDING,
+    NOTIFICATION_CHANNEL,
     PLAN_DECISION,
     PLAN_RUN,
     PLANS,
@@ -40,13 +41,18 @@ LABELLED: Final = (POD, LEASE)
 log = logging.getLogger(__name__)
 
 
-def scopes(routers: Mapping[str, Router], namespaces: Iterable[str]) -> Iterator[Scope]:
-    """What is watched: in these namespaces, or in all when there are none.
+def scopes(routers: Mapping[str, Router], namespaces: Iterable[str], channels: str | None = None) -> Iterator[Scope]:
+    """What is watched: in these namespaces, or in all when there are none; of channels those beside the controller,
+    too: `channels` is its namespace, None where nobody is told.
 
     Not what only an adoption reads: to know all pods whole, for the few weeks in which one is under way, costs more
     than to list those of its namespace at each of its turns.
     """
-    for namespace in tuple(namespaces) or ("",):
+    namespaces = tuple(namespaces) or ("",)
+    if channels is not None:
+        for namespace in namespaces if "" in namespaces else dict.fromkeys((*namespaces, channels)):
+            yield Scope(NOTIFICATION_CHANNEL, namespace)
+    for namespace in namespaces:
         for kind in (*OURS, *sorted(_read_by(routers))):
             yield Scope(kind, namespace)
         for kind in LABELLED:
@@ -61,7 +67,8 @@ def concerns(routers: Mapping[str, Router]) -> dict[Kind, Concerns]:
 
 def _read_by(routers: Mapping[str, Router]) -> set[Kind]:
     nothing = Backends("", "", "", Side(""), Side(""))
-    return {read.kind for router in routers.values() for read in router.reads(nothing)}
+    reads = (read for router in routers.values() for read in router.reads(nothing) if not read.name)
+    return {kind for read in reads for kind in read.kinds}
 
 
 async def run(controller: Controller, stop: asyncio.Event, *, port: int, said: Callable[[str], None]) -> None:

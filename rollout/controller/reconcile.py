@@ -11,10 +11,12 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from rollout.act.changes import Acting, changes
+from rollout.act.hooks import act
 from rollout.act.perform import perform
 from rollout.controller.record import Record, load
 from rollout.controller.report import report
 from rollout.controller.view import RunView
+from rollout.decide.action import CallHook, DropHook
 from rollout.decide.engine import decide
 from rollout.decide.gates import due
 from rollout.decide.reason import Reason
@@ -66,7 +68,7 @@ class Reconciler:
         before = record.state
         seen, wake = None, REFUSED_AGAIN
         try:
-            seen = await observe(world, ref, record.uid, record.spec, before, now)
+            seen = await observe(world, ref, record.uid, record.spec, before, now, record.looked)
             decision = _decide(record.spec, before, seen.seen, now)
             wake = await self._do(record, decision, seen)
         except Retry:
@@ -74,7 +76,7 @@ class Reconciler:
             raise
         except Terminal as error:
             await record.keep(_refused(record.state, error, now))
-        await report(world, record)
+        wake = min(wake, await report(world, record))
         view = RunView(ref.namespace, ref.name, record.uid, record.spec, record.state, now, seen.seen if seen else None)
         if self.on_turn is not None:
             self.on_turn(view, before)
@@ -92,6 +94,10 @@ class Reconciler:
         acting = Acting(record.ref, record.uid, record.spec, seen, router, mesh)
         state = decision.state
         for action in decision.actions:
+            if isinstance(action, CallHook | DropHook):
+                await record.ensure(state)
+                await act(self.world.hooks, record.ref, record.uid, action)
+                continue
             todo = changes(acting, action, state.journal)
             state = await perform(self.world.cluster, todo, state, record.ensure)
         if decision.wake <= 0 and not state.phase.ended:

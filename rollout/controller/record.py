@@ -7,6 +7,7 @@ passed.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -15,6 +16,7 @@ from pydantic import ValidationError
 from rollout.controller.status import run_status
 from rollout.decide.answer import has
 from rollout.errors import InvalidInput, NotFound
+from rollout.observe.remembered import Remembered
 from rollout.plan.base import Json
 from rollout.plan.kinds import PLAN_RUN, Ref
 from rollout.plan.program import FORMAT, Release
@@ -54,8 +56,12 @@ class Record:
     """The state that people have been told of last."""
     told_at: float = field(init=False)
     """When that was."""
+    plan_told: float = -math.inf
+    """When the status of its plan was written last, as far as this engine knows."""
     closely: float = field(init=False)
     """Until when it is written closely."""
+    looked: Remembered = field(default_factory=Remembered)
+    """What its looks made of the objects that they saw last."""
 
     def __post_init__(self) -> None:
         self.stored = self.told = self.state
@@ -120,20 +126,22 @@ class Record:
 
 
 def material(state: State) -> State:
-    """What is worth a write: what was decided, asked and done, and any verdict that is not good.
+    """What is worth a write: what was decided, asked and done, and any look that failed.
 
     Left out is what another engine would find out by looking: how far counters and looks are, what has settled, been
-    seen ready or seen in place, when a hold began (it would begin again), the words of a message.
+    seen ready or seen in place, when a hold began (it would begin again), the words of a message.  A look without a
+    verdict decides nothing by itself: what is waited for because of it is written.
     """
     gates = {
         name: GateState(looks=(replace(last, at=0.0, value=None, text=""),))
         for name, gate in state.gates.items()
         for last in gate.looks[-1:]
-        if last.verdict not in ("pass", "inconclusive")
+        if last.verdict == "fail"
     }
     return replace(
         state,
         gates=gates,
+        matrix=(),
         held_since=None,
         settled=None,
         routed=None,

@@ -13,8 +13,10 @@ from rollout.checks.rivals import Ahead
 from rollout.controller.events import tell
 from rollout.controller.record import Unreadable, parse
 from rollout.controller.status import MESSAGE, rest_status
+from rollout.decide.keeping import Standstill
 from rollout.decide.reason import Reason
-from rollout.decide.rest import Last
+from rollout.decide.rest import Last, Rest
+from rollout.decide.turn import until
 from rollout.errors import InvalidInput, NotFound
 from rollout.plan.base import Json
 from rollout.plan.finding import Finding
@@ -30,6 +32,8 @@ AGAIN: Final = 30.0
 """Seconds until what forbids a start is looked at again; sooner when something that we watch changes."""
 SOON: Final = 5.0
 """Seconds until another plan's run is looked at again: its end is our own write, which no watch brings us as news."""
+PASSING: Final = 2.0
+"""Seconds for which it is no news that a Deployment's controller has not seen a change yet: an autoscaler's too."""
 RestPhase = Literal["Idle", "Pending", "Invalid", "Aborted"]
 P = TypeVar("P", CanaryPlan, MeshAdoptionPlan)
 log = logging.getLogger(__name__)
@@ -46,6 +50,8 @@ class Known(Generic[P]):
     compiled: tuple[object, ...] = ()
     """The versions of plan and templates that have been seen to fit together."""
     _parsed: list[P] = field(default_factory=list)
+    _unseen: float = math.inf
+    """Since when the Deployment's controller has not seen it as it is."""
 
     def parse(self, plan: Json) -> P:
         """The plan in a raw object.
@@ -74,6 +80,14 @@ class Known(Generic[P]):
             record = parse(world.cluster, world.clock, runs[0])
             self.last, self.last_version = Last(record.spec, record.state), version
         return self.last
+
+    def passing(self, rest: Rest, now: float) -> float:
+        """Seconds until a wait is news; 0 when it is."""
+        if (rest.act, rest.reason) != ("wait", Reason.NOT_HELD):
+            self._unseen = math.inf
+            return 0.0
+        self._unseen = min(self._unseen, now)
+        return max(0.0, self._unseen + PASSING - now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +130,11 @@ class Teller:
             return await self.tell(plan, "Invalid", Reason.ANOTHER_PLAN, f"{first}; delete one of both", runs)
         await self.tell(plan, "Pending", Reason.ANOTHER_PLAN, str(first), runs)
         return SOON
+
+    async def stand(self, plan: Json, still: Standstill, runs: Sequence[Json]) -> float:
+        """Nothing begins now, by a rule: it is looked at again when that is over, and not before."""
+        await self.tell(plan, "Pending", still.reason, still.message, runs)
+        return until(still.until, self.world.clock.now())
 
     async def unreadable(self, plan: Ref, error: Unreadable, runs: Sequence[Json]) -> float:
         """Say that a run cannot be read: in the plan's status, or as an Event of the run whose plan is gone."""

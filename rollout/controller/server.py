@@ -16,7 +16,7 @@ STUCK: Final = 20.0
 
 
 def application(controller: Controller) -> web.Application:
-    """`/healthz`: the loop is alive.  `/readyz`: the cluster has been seen, so this process could lead."""
+    """`/healthz`: the loop is alive.  `/readyz`: what we may see has been seen, so this process could lead."""
 
     async def healthz(_: web.Request) -> web.Response:
         silent = controller.clock.monotonic() - controller.telemetry.last_tick
@@ -25,10 +25,12 @@ def application(controller: Controller) -> web.Application:
         return web.Response(text="ok\n")
 
     async def readyz(_: web.Request) -> web.Response:
+        lost = sorted(controller.reach.lost.items())
+        refused = "".join(f"cannot read {name or 'the cluster'}: {why}\n" for name, why in lost)
         if controller.ready:
-            return web.Response(text="ok\n")
+            return web.Response(text=f"ok\n{refused}")
         missing = ", ".join(sorted({scope.kind.name for scope in controller.stores.unknown}))
-        return web.Response(status=503, text=f"not seen yet: {missing}\n")
+        return web.Response(status=503, text=f"not seen yet: {missing}\n{refused}")
 
     async def metrics(_: web.Request) -> web.Response:
         # here and not in a thread: the stores change while it looks, and a thousand series take some milliseconds

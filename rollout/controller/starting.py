@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import orjson
+
 from rollout.act.release import hold_for_ops, hold_ops, release_ops
 from rollout.checks.rivals import aim_of
 from rollout.checks.subject import HoldMode
@@ -13,7 +15,7 @@ from rollout.errors import AlreadyExists, Conflict, InvalidInput, NotFound, Term
 from rollout.observe.observer import read_target
 from rollout.observe.templates import digest, images
 from rollout.observe.workload import full_size
-from rollout.plan.base import HELD, PLAN_LABEL, TARGET_LABEL, Json
+from rollout.plan.base import HELD, LABELS_AT_START, PLAN_LABEL, TARGET_LABEL, Json, label_value
 from rollout.plan.finding import Finding
 from rollout.plan.holdpolicy import MARKS
 from rollout.plan.kinds import DEPLOYMENT, METRIC_TEMPLATE, PLAN_RUN, Ref, kind_of, ref_of
@@ -249,7 +251,10 @@ def _run_object(plan: Json, name: str, spec: RunSpec, labels: Mapping[str, str])
         "metadata": {
             "name": name,
             "namespace": meta["namespace"],
-            "labels": {PLAN_LABEL: meta["name"][:63], **labels},
+            "labels": {PLAN_LABEL: label_value(meta["name"]), **labels},
+            "annotations": {
+                LABELS_AT_START: orjson.dumps(meta.get("labels") or {}, option=orjson.OPT_SORT_KEYS).decode()
+            },
             "finalizers": [FINALIZER],
             "ownerReferences": [
                 {

@@ -9,12 +9,11 @@ waits for the next run.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
 from rollout.controller.headway import headway
 from rollout.decide.reason import Reason
-from rollout.plan.base import Json
+from rollout.plan.base import Json, rfc3339
 from rollout.plan.run import Phase, RunSpec, State, dump_state
 
 MESSAGE: Final = 1024
@@ -27,11 +26,6 @@ _DOMAIN: Final = {
     Phase.ROLLED_BACK: "RolledBack",
 }
 """Conditions of our own; each is there in its phase only."""
-
-
-def rfc3339(moment: float) -> str:
-    """A time as Kubernetes writes it."""
-    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def conditions(state: State, generation: int, before: list[Json], now: float, *, ready: bool) -> list[Json]:

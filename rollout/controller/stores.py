@@ -11,9 +11,10 @@ from __future__ import annotations
 import builtins
 import math
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from typing import Final
 
+from rollout.errors import Terminal
 from rollout.observe.kept import kept
 from rollout.plan.base import Json
 from rollout.plan.kinds import Kind, Ref, ref_of
@@ -147,12 +148,19 @@ class Stores:
         self._unknown = set(self.scopes)
         self._blind: dict[Scope, Blind] = {}
         self._unserved: set[Scope] = set()
+        self.heard: Callable[[Json], None] = lambda _: None
+        """Told of what was written by ourselves: no watch tells that anew."""
         self._listed: dict[tuple[Kind, str], int] = {}
         """By kind and namespace, the version of the newest list."""
+        self._selectors = {kind: {s.selector for s in scopes if s.selector} for kind, scopes in self._by_kind.items()}
+        self._answering: dict[Hashable, Store | None] = {}
+        """What `of` found; every look of a run asks a dozen times."""
 
     def take(self, scope: Scope, told: Told) -> list[Json]:
         """Take what a watch told; the objects that came, changed (as they were and as they are) or went."""
         store = self._stores[scope.kind]
+        if isinstance(told, Listed | Blind | Seeing):
+            self._answering.clear()
         match told:
             case Listed():
                 self._unknown.discard(scope)
@@ -173,16 +181,29 @@ class Stores:
                 return []
 
     def of(self, kind: Kind, namespace: str, labels: Mapping[str, str] | None = None) -> Store | None:
-        """The store that can answer for such objects (namespace empty: wherever we look); None when none can."""
+        """The store that can answer for such objects (namespace empty: wherever we may look); None when none can."""
+        named = tuple(selector for selector in self._selectors.get(kind, ()) if selector in (labels or {}))
+        key = kind, namespace, named
+        if key not in self._answering:
+            self._answering[key] = self._able(kind, namespace, named)
+        return self._answering[key]
+
+    def _able(self, kind: Kind, namespace: str, named: Collection[str]) -> Store | None:
         scopes = [
             scope
             for scope in self._by_kind.get(kind, ())
             if (not scope.namespace or namespace in ("", scope.namespace))
-            and (not scope.selector or scope.selector in (labels or {}))
+            and (not scope.selector or scope.selector in named)
         ]
+        if not namespace:
+            scopes = [scope for scope in scopes if not self._refused(scope)]
         if not scopes or any(scope in self._unknown for scope in scopes):
             return None
         return self._stores[kind]
+
+    def _refused(self, scope: Scope) -> bool:
+        """Whether nothing was ever seen of a scope, because we may not."""
+        return scope in self._unknown and scope in self._blind and isinstance(self._blind[scope].error, Terminal)
 
     def served(self, kind: Kind) -> bool:
         """Whether the API server knows a watched kind."""
@@ -192,8 +213,8 @@ class Stores:
         """Take the answer to a write of ours, unless a list that was made later has come first."""
         where = obj["metadata"].get("namespace", "")
         newest = max(self._listed.get((kind, namespace), 0) for namespace in ("", where))
-        if kind in self._stores and _version(obj) > newest:
-            self._stores[kind].put(obj)
+        if kind in self._stores and _version(obj) > newest and self._stores[kind].put(obj):
+            self.heard(obj)
 
     @property
     def unknown(self) -> frozenset[Scope]:

@@ -14,9 +14,10 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from rollout.controller.reach import Reach
 from rollout.controller.stores import Stores
 from rollout.controller.view import RunView
-from rollout.plan.kinds import CANARY_PLAN, PLANS
+from rollout.plan.kinds import CANARY_PLAN, PLANS, Ref
 from rollout.plan.run import State, news
 
 DURATIONS: Final = (60, 300, 600, 1800, 3600, 7200, 14_400, 28_800, 86_400)
@@ -26,11 +27,11 @@ DURATIONS: Final = (60, 300, 600, 1800, 3600, 7200, 14_400, 28_800, 86_400)
 class _State(Collector):
     """What the stores know, told at each scrape."""
 
-    def __init__(self, stores: Stores) -> None:
-        self._stores = stores
+    def __init__(self, stores: Stores, reach: Reach) -> None:
+        self._stores, self._reach = stores, reach
 
     def collect(self) -> Iterable[Metric]:
-        """The phase and weight of each plan, what is kept and which watches are blind."""
+        """The phase and weight of each plan, what is kept, which watches are blind and what we may not read."""
         phase = GaugeMetricFamily(
             "meshrollout_phase", "1 for the phase a plan is in", labels=["kind", "namespace", "plan", "phase"]
         )
@@ -51,7 +52,12 @@ class _State(Collector):
             kept.add_metric([kind.name], number)
         blind = GaugeMetricFamily("meshrollout_watches_blind", "Watches that are broken at the moment")
         blind.add_metric([], len(self._stores.blind))
-        yield from (phase, weight, kept, blind)
+        reach = GaugeMetricFamily(
+            "meshrollout_namespace_readable", "0 for a namespace that we may not read (* for all)", labels=["namespace"]
+        )
+        for name in self._reach.names:
+            reach.add_metric([name or "*"], 0 if name in self._reach.lost else 1)
+        yield from (phase, weight, kept, blind, reach)
 
 
 @dataclass
@@ -80,6 +86,12 @@ class Telemetry:
         self._errors = Counter(
             "meshrollout_reconcile_errors", "Turns that failed and are taken again", ["error"], registry=self.registry
         )
+        self._notifications = Counter(
+            "meshrollout_notifications",
+            "Messages to people",
+            ["namespace", "channel", "result"],
+            registry=self.registry,
+        )
         self._turns = Counter("meshrollout_turns", "Turns of runs", registry=self.registry)
         self._leading = Gauge("meshrollout_leading", "1 while this process leads", registry=self.registry)
         self._values = Gauge(
@@ -89,9 +101,13 @@ class Telemetry:
             registry=self.registry,
         )
 
-    def watch(self, stores: Stores) -> None:
-        """Tell of what these stores know at each scrape."""
-        self.registry.register(_State(stores))
+    def told(self, channel: Ref, result: str) -> None:
+        """A message to people was sent, failed, or was refused."""
+        self._notifications.labels(channel.namespace, channel.name, result).inc()
+
+    def watch(self, stores: Stores, reach: Reach) -> None:
+        """Tell of what these stores know, and can know, at each scrape."""
+        self.registry.register(_State(stores, reach))
 
     def ticked(self, now: float) -> None:
         """The loop is alive."""

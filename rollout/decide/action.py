@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from rollout.plan.called import Hook
 from rollout.plan.program import MeshInstruction
 from rollout.plan.run import Entry
 
 
 @dataclass(frozen=True, slots=True)
 class Steer:
-    """Give the candidate `weight` percent, stable the rest; 0 pins every request to stable."""
+    """Give the candidate `weight` percent, stable the rest; 0 pins every request to stable, but for what matches."""
 
     weight: float
+    matched: bool = False
+    """Whether chosen requests go to the candidate all the same."""
+    mirror: float = 0.0
+    """Percent of the requests that are copied to the candidate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,4 +84,24 @@ class Undo:
     entry: Entry
 
 
-Action = Adopt | Undo | Steer | Size | ReleaseHold | Unroute | Retire | Sweep | TakeBack | HoldAgain | EndHold | Rearm
+@dataclass(frozen=True, slots=True)
+class CallHook:
+    """Call a hook, for the so many-th time in this run."""
+
+    hook: Hook
+    number: int
+    body: Mapping[str, Any]
+    """What it is told."""
+
+
+@dataclass(frozen=True, slots=True)
+class DropHook:
+    """Remove the Job of a call."""
+
+    hook: Hook
+    number: int
+
+
+Write = Adopt | Undo | Steer | Size | ReleaseHold | Unroute | Retire | Sweep | TakeBack | HoldAgain | EndHold | Rearm
+"""What writes to the world."""
+Action = Write | CallHook | DropHook

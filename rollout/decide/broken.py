@@ -13,7 +13,7 @@ from dataclasses import replace
 from rollout.decide.action import Unroute
 from rollout.decide.reason import Reason
 from rollout.decide.seen import Seen
-from rollout.decide.turn import MOMENT, Decision, note
+from rollout.decide.turn import MOMENT, Decision, note, unrouted
 from rollout.plan.program import Release, Step
 from rollout.plan.run import Phase, RunSpec, State
 
@@ -56,5 +56,6 @@ def forward(run: RunSpec, state: State, step: Step, seen: Seen, now: float) -> D
         state = note(state, now, Reason.STABLE_DOWN, text, warning=True)
         return Decision(replace(state, weight=100.0, routed=None))
     if seen.route.where != "home":
-        return Decision(replace(state, weight=0.0, routed=None), (Unroute(),), MOMENT)
-    return Decision(replace(state, weight=0.0, routed=None)) if state.weight else None
+        return Decision(replace(unrouted(state), routed=None), (Unroute(),), MOMENT)
+    bare = unrouted(state)
+    return Decision(replace(bare, routed=None)) if bare != state else None

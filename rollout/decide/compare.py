@@ -13,13 +13,15 @@ from typing import Final
 
 from rollout.decide import memory
 from rollout.decide.counted import Counted, Counters
-from rollout.decide.evidence import power
-from rollout.decide.evidence.burst import factor, watch
+from rollout.decide.evidence import inferiority, power, ratio
+from rollout.decide.evidence.burst import watch
 from rollout.decide.evidence.counts import Arms
 from rollout.decide.evidence.effect import Finding, judge, least_effect, tally
-from rollout.decide.evidence.inferiority import Exceeding, Proof, exceed, prove, proved
-from rollout.decide.evidence.ratio import RARE, rate_ratio
-from rollout.decide.figures import odds, points, share, what
+from rollout.decide.evidence.inferiority import Proof, prove, proved
+from rollout.decide.evidence.mixture import change_point
+from rollout.decide.evidence.ratio import RARE
+from rollout.decide.evidence.tempered import log_e, temper
+from rollout.decide.figures import odds, points, share, span, what
 from rollout.plan.evidence import Evidence
 from rollout.plan.run import GateState, Look
 from rollout.plan.sequential import CompareGate
@@ -39,35 +41,33 @@ def begin(stable: Counters) -> Evidence:
 
 def weigh(gate: CompareGate, known: Evidence, counted: Counted, now: float) -> Evidence:
     """The evidence with one look more. One that saw a single version is none, but shows how stable's pods differ."""
-    arms, phi = counted.arms, factor(memory.bursts(known)).phi
+    arms = counted.arms
     known = replace(known, blocks=memory.blocks(watch(memory.bursts(known), counted.pods, now)))
     if not arms.comparable:
         return known
-    mixture = memory.mixture(known.worse)
-    if known.common:
-        after = exceed(Exceeding(mixture, memory.past(known.base)), arms, planned=gate.planned, phi=phi)
-        mixture, base = after.mixture, after.past
-    else:
-        mixture, base = rate_ratio(mixture, arms, planned=gate.planned, phi=phi), memory.past(known.base)
-    both = memory.past(known.both)
-    proof = prove(Proof(known.proof, both), arms, margin=gate.tolerance, phi=phi)
+    base, both = memory.past(known.base), memory.past(known.both)
+    worse = memory.tempered(known.worse)
+    factors = inferiority.factors(arms, base) if known.common else ratio.factors(arms)
+    proof = prove(Proof(known.proof, both), arms, margin=gate.tolerance)
     seen = power.sense(
         power.Sensitivity(*known.power),
         arms.canary_total,
         arms.primary_total,
         base=both.share,
         regression=gate.tolerance,
-        phi=phi,
     )
+    if known.common:
+        base = base.after(arms.primary_total, arms.primary_bad)
     total = tally(memory.tallied(known), arms, now, least=least_effect(gate.tolerance))
     return replace(
         known,
-        worse=memory.bets(mixture),
+        worse=memory.stored(temper(worse, factors, change_point(worse[0].looks, gate.planned))),
         proof=proof.log_e,
         both=(proof.past.total, proof.past.bad),
         base=(base.total, base.bad),
         counts=memory.counts(total.total),
         recent=memory.recent(known, arms, now),
+        own=memory.own(known, arms.canary_total, arms.canary_bad),
         looks=total.looks,
         exceeded=total.exceeded,
         power=(seen.mean, seen.variance),
@@ -76,14 +76,20 @@ def weigh(gate: CompareGate, known: Evidence, counted: Counted, now: float) -> E
 
 def finding(gate: CompareGate, known: Evidence) -> Finding:
     """What the evidence amounts to."""
+    phi = memory.phi(known).phi
     return judge(
-        memory.mixture(known.worse).log_e,
+        log_e(memory.tempered(known.worse), phi),
         memory.tallied(known),
         alpha=gate.alpha,
         gates=1,
         least=least_effect(gate.tolerance),
-        phi=factor(memory.bursts(known)).phi,
+        phi=phi,
     )
+
+
+def proof(known: Evidence) -> float:
+    """ln of the evidence that the candidate is not worse by the tolerance."""
+    return known.proof / memory.phi(known).phi
 
 
 def verdict(gate: CompareGate, state: GateState, arms: Arms, now: float) -> Look:
@@ -100,10 +106,10 @@ def verdict(gate: CompareGate, state: GateState, arms: Arms, now: float) -> Look
     if state.requests < gate.min_requests:
         text = f"{head}; {state.requests:.0f} of {gate.min_requests} requests in this step"
         return Look(now, "inconclusive", value, text)
-    if proved(known.proof, gate.beta):
-        strength = f"(evidence {odds(known.proof)}, limit {odds(-math.log(gate.beta))})"
+    if proved(proof(known), gate.beta):
+        strength = f"(evidence {odds(proof(known))}, limit {odds(-math.log(gate.beta))})"
         return Look(now, "pass", value, f"{head}: proved less than {points(gate.tolerance)} worse {strength}")
-    chance = power.Sensitivity(*known.power).power(rule(gate))
+    chance = power.Sensitivity(*known.power).power(rule(gate), phi=memory.phi(known).phi)
     if chance >= POWER:
         text = f"{head}: {points(gate.tolerance)} worse would have been seen, with {100 * chance:.0f} % certainty"
         return Look(now, "pass", value, text)
@@ -126,7 +132,7 @@ def _head(gate: CompareGate, known: Evidence) -> str:
 
 
 def _worse(gate: CompareGate, known: Evidence, found: Finding) -> str:
-    how = factor(memory.bursts(known))
+    how = memory.phi(known)
     burst = f"burst factor {how.phi:.1f}" + (", assumed" if how.assumed else "")
     strength = f"evidence {odds(found.log_e)} (limit {odds(found.log_limit)})"
     return f"{_head(gate, known)}: {points(found.effect)} worse, {strength} in {found.exceeded} looks, {burst}"
@@ -136,20 +142,20 @@ def outlook(gate: CompareGate, known: Evidence) -> str:
     """What would decide it, and how long that takes: `about 410 more requests (7m) decide 1 point`."""
     more = missing(gate, known)
     rate = candidate_rate(known, gate.every)
-    length = f" (about {_time(more / rate)})" if rate > 0 else ""
+    length = f" (about {span(more / rate)})" if rate > 0 else ""
     return f"about {more:.0f} more requests to the candidate{length} decide {points(gate.tolerance)}"
 
 
 def missing(gate: CompareGate, known: Evidence) -> float:
     """Requests to the candidate until it is proved, or a worse one would have been seen, whichever comes first."""
     candidate, _, stable, _ = known.counts
-    phi = factor(memory.bursts(known)).phi
+    phi = memory.phi(known).phi
     weight = candidate / (candidate + stable) if candidate and stable else 0.1
-    seen, base = known.power[0], memory.past(known.both).share
+    seen, base = known.power[0] / phi, memory.past(known.both).share
     detect = power.requests_to_detect(
         rule(gate), weight=weight, base=base, regression=gate.tolerance, phi=phi, seen=seen
     )
-    prove_ = power.requests_to_prove(rule(gate), phi=phi) - phi * known.proof / gate.tolerance
+    prove_ = power.requests_to_prove(rule(gate), phi=phi) - known.proof / gate.tolerance
     return max(1.0, min(1.2 * detect, prove_))
 
 
@@ -164,7 +170,3 @@ def candidate_rate(known: Evidence, every: float) -> float:
         return 0.0
     spent = known.recent[-1][0] - known.recent[0][0] + every
     return sum(look[1] for look in known.recent) / spent
-
-
-def _time(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"

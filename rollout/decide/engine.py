@@ -17,20 +17,24 @@ from rollout.decide.adopt import adopt, go_back, withdraw
 from rollout.decide.broken import forward
 from rollout.decide.event import Event
 from rollout.decide.failing import failed
+from rollout.decide.hooks import call, during, unanswered
 from rollout.decide.instructions import approve, prepare, route
 from rollout.decide.interrupts import LOST, interrupt
+from rollout.decide.keeping import stands
 from rollout.decide.onward import enter
 from rollout.decide.orders import obey
 from rollout.decide.pause import stay
 from rollout.decide.promote import promote, release
 from rollout.decide.reason import Reason
 from rollout.decide.seen import Seen
-from rollout.decide.turn import NEVER, Decision, block, go_home, happen, note, spent, unblock, wait
+from rollout.decide.standstill import go_on, stand
+from rollout.decide.turn import MOMENT, NEVER, Decision, block, go_home, happen, note, spent, unblock, wait
 from rollout.decide.unwind import unwind
-from rollout.decide.watch import watch
+from rollout.decide.watch import held, watch
 from rollout.plan.program import (
     Apply,
     Approve,
+    Call,
     Conclude,
     Enrol,
     Instruction,
@@ -55,6 +59,10 @@ def decide(run: RunSpec, state: State, seen: Seen, now: float) -> Decision:
         return turn
     if state.suspicion:
         state = replace(state, suspicion=())
+    still = stands(run, state, seen, now)
+    if still is not None:
+        return stand(run, state, still, seen, now)
+    state = go_on(state, now)
     match state.phase:
         case Phase.PENDING:
             return _begin(run, state, seen, now)
@@ -66,7 +74,7 @@ def decide(run: RunSpec, state: State, seen: Seen, now: float) -> Decision:
         case Phase.PROMOTING | Phase.HELD if state.committed:
             return promote(run, state, seen, now)
         case Phase.HELD:
-            return wait(state, state.message, NEVER)
+            return held(state, run.program.steps[state.step], seen, now)
         case Phase.PAUSED:
             return stay(run, state, seen, now)
         case _:
@@ -128,8 +136,14 @@ def _step(run: RunSpec, state: State, seen: Seen, now: float) -> Decision:
         turn = _perform(run, state, step, instruction, seen, now)
         if turn is not None:
             return turn
+    turn = during(run, state, step, seen, now)
+    if turn is not None:
+        return turn
     looked = watch(state, step, seen, now)
-    return _passed(run, unblock(looked, now), step, now) if isinstance(looked, State) else looked
+    if not isinstance(looked, State):
+        return replace(looked, wake=min(looked.wake, MOMENT)) if step.during else looked
+    missing = unanswered(run, looked, step)
+    return wait(looked, missing) if missing else _passed(run, unblock(looked, now), step, now)
 
 
 def _perform(
@@ -140,9 +154,11 @@ def _perform(
         case Prepare():
             return prepare(run, state, step, instruction.percent, seen, now)
         case Route():
-            return route(run, state, instruction.weight, seen, now)
+            return route(run, state, instruction, seen, now)
         case Approve():
             return approve(run, state, step, instruction, seen, now)
+        case Call():
+            return call(run, state, step, instruction, seen, now)
         case Enrol() | Label() | SetMode() | Shadow() | Apply():
             return adopt(run, state, step, step.instructions.index(instruction), instruction, seen, now)
         case Withdraw():

@@ -16,6 +16,13 @@ def points(difference: float) -> str:
     return f"{number} point" + ("" if number == "1" else "s")
 
 
+def span(seconds: float) -> str:
+    """About how long: `45 s`, `7 min`, `3 h`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.0f} h"
+
+
 def odds(log_e: float) -> str:
     """Evidence as a bet that has grown: `130:1`; never the probability of a fault."""
     if log_e > math.log(1e6):

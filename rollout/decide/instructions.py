@@ -7,14 +7,16 @@ from dataclasses import replace
 from typing import Final
 
 from rollout.decide.action import Size, Steer
+from rollout.decide.approval import approval, asks
 from rollout.decide.broken import down, unpinned
 from rollout.decide.event import Event
 from rollout.decide.failing import failed
 from rollout.decide.reason import Reason
 from rollout.decide.seen import CandidateView, Seen, Workload
+from rollout.decide.seen import Route as RouteSeen
 from rollout.decide.turn import MOMENT, Decision, block, happen, note, spent, unblock, until, wait
 from rollout.decide.watch import watch
-from rollout.plan.program import LEAST, Approve, Settings, Step
+from rollout.plan.program import LEAST, Approve, Route, Settings, Step
 from rollout.plan.run import Phase, RunSpec, State
 
 HEALS: Final = 5
@@ -76,7 +78,7 @@ def _ready(
 
 def gone(state: State, step: Step, candidate: CandidateView | None, now: float) -> Decision | None:
     """A candidate that has traffic and no ready pod to take it is a failure at once, whatever the step waits for."""
-    if state.weight <= 0:
+    if state.weight <= 0 and not state.matched:
         return None
     if candidate is not None and candidate.ready > 0:
         text = f"the candidate's pods lost their traffic: {candidate.unreached}"
@@ -86,27 +88,46 @@ def gone(state: State, step: Step, candidate: CandidateView | None, now: float) 
     return failed(state, step, now, Reason.CANDIDATE_GONE, f"{text}: {trouble.message}" if trouble else text)
 
 
-def route(run: RunSpec, state: State, weight: float, seen: Seen, now: float) -> Decision | None:
-    """Give the candidate its weight, never raising it while stable is below its floor."""
-    if state.weight != weight:
-        work = seen.workload
-        stable = work.by_hash(run.revision.stable_hash) if work else None
-        if work is not None and weight > state.weight:
-            needed, ready = min(state.floor, work.desired), stable.ready if stable else 0
-            if ready < needed and not state.full:
-                text = f"stable has {ready} of {needed} pods ready; the weight stays at {state.weight:g} %"
-                return block(state, now, Reason.STABLE_BELOW_FLOOR, text)
-            if ready < needed:
-                text = f"stable has {ready} of {needed} pods ready; promotion in full was ordered and goes on"
-                state = note(state, now, Reason.STABLE_BELOW_FLOOR, text, warning=True)
-        candidate = seen.candidate
-        if candidate is not None and candidate.unreached and weight > state.weight:
+def route(run: RunSpec, state: State, wanted: Route, seen: Seen, now: float) -> Decision | None:
+    """Give the candidate its weight, never raising it while stable is below its floor; what matches, and copies."""
+    weight, asked = wanted.weight, (state.weight, state.matched, state.mirrored)
+    if asked != (weight, wanted.matched, wanted.mirror):
+        turn = _floor(run, state, seen, now) if weight > state.weight else state
+        if isinstance(turn, Decision):
+            return turn
+        state, candidate = turn, seen.candidate
+        more = weight > state.weight or wanted.matched > state.matched or wanted.mirror > state.mirrored
+        if candidate is not None and candidate.unreached and more:
             text = f"requests would not find the candidate's pods: {candidate.unreached}"
             return block(state, now, Reason.CANDIDATE_UNREACHED, f"{text}; the weight stays at {state.weight:g} %")
-        state = replace(unblock(state, now), weight=weight, settled=now + run.program.settings.settle)
-        state = note(state, now, Reason.WEIGHT_SET, f"{weight:g} % of the requests to the candidate")
-        return Decision(state, (Steer(weight),))
+        routed = state.routed if (wanted.matched, wanted.mirror) == asked[1:] else None
+        state = replace(unblock(state, now), weight=weight, matched=wanted.matched, mirrored=wanted.mirror)
+        told = note(replace(state, routed=routed), now, Reason.WEIGHT_SET, _told(wanted))
+        state = replace(told, settled=now + run.program.settings.settle)
+        return Decision(state, (Steer(weight, wanted.matched, wanted.mirror),))
     return in_place(run, state, seen, now) or _settling(state, now)
+
+
+def _floor(run: RunSpec, state: State, seen: Seen, now: float) -> Decision | State:
+    """Stop where stable has too few pods for more weight, unless promotion in full was ordered."""
+    work = seen.workload
+    if work is None:
+        return state
+    stable = work.by_hash(run.revision.stable_hash)
+    needed, ready = min(state.floor, work.desired), stable.ready if stable else 0
+    if ready >= needed:
+        return state
+    text = f"stable has {ready} of {needed} pods ready"
+    if not state.full:
+        return block(state, now, Reason.STABLE_BELOW_FLOOR, f"{text}; the weight stays at {state.weight:g} %")
+    text += "; promotion in full was ordered and goes on"
+    return note(state, now, Reason.STABLE_BELOW_FLOOR, text, warning=True)
+
+
+def _told(wanted: Route) -> str:
+    also = ", and all that match" if wanted.matched else ""
+    copies = f", and copies of {wanted.mirror:g} % of them" if wanted.mirror else ""
+    return f"{wanted.weight:g} % of the requests to the candidate{also}{copies}"
 
 
 def in_place(run: RunSpec, state: State, seen: Seen, now: float) -> Decision | None:
@@ -114,7 +135,9 @@ def in_place(run: RunSpec, state: State, seen: Seen, now: float) -> Decision | N
     view = seen.route
     if run.program.backends is None or unpinned(run, state, seen):
         return None
-    if view.where == "steered" and abs(view.weight - _routable(state.weight)) <= LEAST / 2 + _NOISE:
+    if _as_asked(state, view):
+        if view.pending or view.refused:
+            return _not_held(run, state, seen, now)
         if state.routed != state.weight:
             settled = now + run.program.settings.settle
             return Decision(replace(state, routed=state.weight, settled=settled))
@@ -131,6 +154,22 @@ def in_place(run: RunSpec, state: State, seen: Seen, now: float) -> Decision | N
         return block(state, now, Reason.DRIFT, text)
     already = any(n.reason == Reason.DRIFT and n.message == text for n in state.notes)
     return None if already else Decision(note(state, now, Reason.DRIFT, text, warning=True))
+
+
+def _as_asked(state: State, view: RouteSeen) -> bool:
+    """Whether the routes say what was asked, as near as a router can."""
+    near = LEAST / 2 + _NOISE
+    weighs = abs(view.weight - _routable(state.weight)) <= near and abs(view.mirrored - state.mirrored) <= near
+    return view.where == "steered" and view.matched == state.matched and weighs
+
+
+def _not_held(run: RunSpec, state: State, seen: Seen, now: float) -> Decision:
+    """What is written is not obeyed, or not yet.  A refusal that lasts is a failure: its requests are answered 500."""
+    view, left = seen.route, until(state.settled or 0.0, now)
+    if view.pending or left > 0:
+        return wait(state, f"the routes do not hold yet: {view.pending or view.refused}")
+    step, text = run.program.steps[state.step], f"the routes are refused: {view.refused}"
+    return failed(state, step, now, Reason.ROUTE_REFUSED, text)
 
 
 def _routable(weight: float) -> float:
@@ -180,12 +219,16 @@ def _put(run: RunSpec, state: State, seen: Seen, now: float) -> Decision:
     if state.weight < 100 and down(run, seen):
         text = f"stable has no ready pod to pin requests to; rollout promote {run.plan} --full goes on without it"
         return block(state, now, Reason.STABLE_DOWN, text)
+    wake = MOMENT
     if seen.route.where == "home" and run.program.workload:
         if not seen.route.leftovers:
-            state = replace(state, settled=now + run.program.settings.settle)
+            settle = run.program.settings.settle
+            state, wake = replace(state, settled=now + settle), min(settle, MOMENT) or MOMENT
         elif until(state.settled or 0.0, now) > 0:
             return wait(state, "subsets are settling", until(state.settled or 0.0, now))
-    return Decision(state, (Steer(state.weight),), MOMENT)
+        elif not any(line.kind == "route" for line in state.journal):
+            wake = 0.0  # the first write is read back at once; one that did not stay waits: it must not be a fight
+    return Decision(state, (Steer(state.weight, state.matched, state.mirrored),), wake)
 
 
 def _settling(state: State, now: float) -> Decision | None:
@@ -201,7 +244,11 @@ def approve(run: RunSpec, state: State, step: Step, wanted: Approve, seen: Seen,
         return Decision(ask(run, state, now))
     left = max(0.0, wanted.within - spent(state, now))
     if left <= 0:
-        text = f"nobody approved within {wanted.within:.0f} s"
+        who = f"{len(state.approvals)} of {wanted.count}" if wanted.count > 1 else "nobody"
+        text = f"{who} approved within {wanted.within:.0f} s"
+        if wanted.otherwise == "hold":
+            held = replace(step, on_failure="hold")
+            return failed(state, held, now, Reason.APPROVAL_EXPIRED, f"{text}; {asks(run, state, wanted)}")
         if wanted.otherwise == "rollback":
             # a canary goes home; an adoption says itself whether what was reached is kept
             expired = step if run.program.adoption is not None else replace(step, on_failure="rollback")
@@ -220,5 +267,7 @@ def approve(run: RunSpec, state: State, step: Step, wanted: Approve, seen: Seen,
 
 def ask(run: RunSpec, state: State, now: float) -> State:
     """The state that waits for a person."""
-    text = f"waits for approval: rollout promote {run.plan} -n {run.program.namespace}"
+    wanted = approval(run, state)
+    assert wanted is not None, "only steps with an approval ask"
+    text = asks(run, state, wanted)
     return happen(state, Event.APPROVAL_NEEDED, now, Reason.APPROVAL_NEEDED, text)

@@ -6,19 +6,23 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from rollout.decide.answer import has, refuse, told, too_late
+from rollout.decide.approval import consent
 from rollout.decide.broken import down, serves
 from rollout.decide.event import Event
+from rollout.decide.keeping import kept
 from rollout.decide.phase import allows
 from rollout.decide.reason import Reason
 from rollout.decide.seen import Order, Seen
 from rollout.decide.turn import Decision, happen, note
-from rollout.plan.program import Approve, Prepare, Program, Release, Route
+from rollout.plan.program import Approve, Program, Release, Route
 from rollout.plan.run import GateState, Phase, RunSpec, State
 
 
 def promote(run: RunSpec, state: State, order: Order, seen: Seen, now: float) -> Decision:
     """Let the step pass; with `full`, all steps up to the promotion."""
     text = told("promoted", order)
+    if not order.full and (still := kept(state, seen, now)) is not None:
+        text += f"; it goes on later: {still.message}"
     if order.full and _turns(run, state, seen):
         return Decision(happen(_turned(run, state, now), Event.APPROVED, now, Reason.APPROVED, text))
     if state.committed or state.phase in (Phase.ROLLING_BACK, Phase.PAUSED):
@@ -31,7 +35,10 @@ def promote(run: RunSpec, state: State, order: Order, seen: Seen, now: float) ->
         goal = _full(run.program)
         state = replace(enter(state, goal, now) if state.step < goal else state, full=True)
     elif not drifted:
-        state = replace(state, approved=True)
+        agreed = consent(run, state, order, now)
+        if isinstance(agreed, Decision):
+            return agreed
+        state = agreed
     if state.phase is Phase.HELD:
         state = replace(state, since=now, waited=0.0, failed=None)
     if allows(state.phase, Event.APPROVED):
@@ -88,8 +95,8 @@ def retry(run: RunSpec, state: State, order: Order, now: float) -> Decision:
 
 def _again(state: State, now: float) -> State:
     """A new attempt of the step. Counters go on where they were: they must not be counted twice."""
-    fresh = replace(state, since=now, waited=0.0, held_since=None, hold_waited=0.0, approved=False, failed=None)
-    return replace(fresh, gates=anew(state.gates))
+    fresh = replace(state, since=now, standing=None, waited=0.0, held_since=None, hold_waited=0.0, failed=None)
+    return replace(fresh, approved=False, approvals=(), gates=anew(state.gates))
 
 
 def anew(gates: Mapping[str, GateState]) -> dict[str, GateState]:
@@ -116,8 +123,7 @@ def _full(program: Program) -> int:
     for index, step in enumerate(program.steps):
         if any(isinstance(i, Release) for i in step.instructions):
             return index
-        full = any(isinstance(i, Prepare) and i.percent >= 100 for i in step.instructions)
-        if full or any(isinstance(i, Route) and i.weight >= 100 for i in step.instructions):
+        if any(isinstance(i, Route) and i.weight >= 100 for i in step.instructions):
             return index
     return len(program.steps) - 1
 
@@ -128,11 +134,13 @@ def enter(state: State, step: int, now: float) -> State:
         state,
         step=step,
         since=now,
+        standing=None,
         waited=0.0,
         held_since=None,
         hold_waited=0.0,
         sized=None,
         approved=False,
+        approvals=(),
         step_times=(*state.step_times, round(now - state.since, 3)) if state.started else state.step_times,
         gates={name: replace(g, requests=0.0) for name, g in state.gates.items()},
     )

@@ -16,7 +16,7 @@ from rollout.decide.instructions import ask, gone, in_place
 from rollout.decide.phase import allows
 from rollout.decide.reason import Reason
 from rollout.decide.seen import Order, Seen
-from rollout.decide.turn import NEVER, Decision, happen, wait
+from rollout.decide.turn import NEVER, Decision, happen, stood, wait
 from rollout.decide.watch import glance, next_wake
 from rollout.plan.program import Release
 from rollout.plan.run import Pause, Phase, RunSpec, State
@@ -31,7 +31,7 @@ def pause(run: RunSpec, state: State, order: Order, now: float) -> Decision:
     if not allows(state.phase, Event.PAUSED):
         return refuse(state, order, _not_now(state), now)
     before, text = state.phase, told("paused", order)
-    state = happen(state, Event.PAUSED, now, Reason.PAUSED, text)
+    state = happen(stood(state, now), Event.PAUSED, now, Reason.PAUSED, text)
     return Decision(replace(state, paused=Pause(now, before, text)))
 
 
@@ -62,6 +62,13 @@ def resume(run: RunSpec, state: State, order: Order, now: float) -> Decision:
 
 def stay(run: RunSpec, state: State, seen: Seen, now: float) -> Decision:
     """A turn of a paused run: look after what is there."""
+    message = state.paused.message if state.paused is not None else state.message
+    tended = tend(run, state, seen, now)
+    return tended if isinstance(tended, Decision) else wait(tended, message, attention(run, tended, now))
+
+
+def tend(run: RunSpec, state: State, seen: Seen, now: float) -> Decision | State:
+    """Look after what is there without going on: the turn that it takes, or the state with its last looks."""
     step = run.program.steps[state.step]
     if _steered(run, state):
         turn = in_place(run, state, seen, now)
@@ -69,13 +76,18 @@ def stay(run: RunSpec, state: State, seen: Seen, now: float) -> Decision:
             turn = gone(state, step, seen.candidate, now)
         if turn is not None:
             return turn
-    message = state.paused.message if state.paused is not None else state.message
     if state.held_since is None:
-        return wait(state, message, NEVER)
+        return state
     state, bad = glance(state, step, seen, now)
     if bad is not None and not state.approved:
         return failed(state, step, now, Reason.GATE_FAILED, bad.message)
-    return wait(state, message, next_wake(state, step, 0.0, now) if step.gates else NEVER)
+    return state
+
+
+def attention(run: RunSpec, state: State, now: float) -> float:
+    """Seconds until the gates of a run that does not go on want to look; infinity when none does."""
+    step = run.program.steps[state.step]
+    return next_wake(state, step, 0.0, now) if step.gates and state.held_since is not None else NEVER
 
 
 def _steered(run: RunSpec, state: State) -> bool:

@@ -16,7 +16,7 @@ from typing import Literal
 
 from rollout.decide.action import Unroute
 from rollout.decide.event import Event
-from rollout.decide.failing import failed
+from rollout.decide.failing import failed, gate_failed
 from rollout.decide.instructions import in_place
 from rollout.decide.onward import enter
 from rollout.decide.reason import Reason
@@ -37,6 +37,9 @@ def release(run: RunSpec, state: State, mode: Literal["shift", "native"], seen: 
             return turn
     elif seen.route.where != "home":
         return Decision(replace(state, settled=now + run.program.settings.settle), (Unroute(),), MOMENT)
+    elif seen.route.pending:
+        settled = replace(state, settled=now + run.program.settings.settle)
+        return wait(settled, f"the routes do not hold yet: {seen.route.pending}")
     left = until(state.settled or 0.0, now)
     if left > 0:
         return wait(state, "routes are settling", left)
@@ -89,7 +92,7 @@ def _roll(state: State, step: Step, work: Workload, seen: Seen, now: float) -> D
     """The roll goes on; failed gates and a stuck roll do what the step says."""
     state, bad = glance(state, step, seen, now)
     if bad is not None and state.phase is Phase.PROMOTING:
-        return failed(state, step, now, Reason.GATE_FAILED, bad.message)
+        return gate_failed(state, step, now, bad)
     if not work.stuck and now - state.since <= step.deadline:
         return wait(state, "the Deployment rolls")
     text = f"the Deployment's roll does not finish: {work.stuck or 'deadline passed'}"

@@ -6,7 +6,7 @@ asks for another revision; what Git re-applies meanwhile changes nothing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from rollout.decide.reason import Reason
@@ -29,6 +29,8 @@ class Rest:
     act: Act
     reason: Reason
     message: str
+    forgone: str = ""
+    """Why the retry that was ordered cannot begin any more; empty when it can, or still may."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,20 @@ class Last:
 def rest_of_workload(name: str, work: Workload | None, last: Last | None, *, again: bool) -> Rest:
     """For a plan with a target; `again`: a retry of the last run is ordered."""
     what = f"Deployment/{name}"
+    rest = _rest(what, work, last, again=again)
+    return replace(rest, forgone=_forgone(what, work, last, rest)) if again and last is not None else rest
+
+
+def _forgone(what: str, work: Workload | None, last: Last, rest: Rest) -> str:
+    """A retry is for the version of its run, now: it must not wait for the day on which that is asked for again."""
+    if work is None:
+        return rest.message
+    if work.digest != last.spec.revision.digest:
+        return f"{what} does not ask for the version of this run any more; ask for it again, then retry"
+    return "" if rest.act in ("start", "wait") else rest.message
+
+
+def _rest(what: str, work: Workload | None, last: Last | None, *, again: bool) -> Rest:
     if work is None:
         return Rest("wait", Reason.TARGET_GONE, f"{what} does not exist")
     with_pods = [rs for rs in work.replica_sets if rs.replicas > 0]

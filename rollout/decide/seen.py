@@ -8,6 +8,7 @@ from typing import Literal
 
 from rollout.plan.finding import Finding
 from rollout.plan.run import LineKey, Verb
+from rollout.plan.window import ALWAYS, Windows
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +133,8 @@ class Order:
     content: str = ""
     """A digest of its name and all that it says: the same again when it was deleted and created anew."""
     created: float | None = None
+    groups: tuple[str, ...] = ()
+    """Groups of who gave it that it mentions; the API server has checked them."""
     flaw: str = ""
     """Why it cannot be obeyed, whatever it orders."""
 
@@ -145,6 +148,15 @@ class Route:
     drift: str = ""
     leftovers: bool = False
     """Objects of ours that routes may name still exist."""
+    pending: str = ""
+    refused: str = ""
+    matched: bool = False
+    mirrored: float = 0.0
+
+    @property
+    def used(self) -> bool:
+        """Whether the candidate gets any request by our routes, or the copy of one."""
+        return self.weight > 0 or self.matched or self.mirrored > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,8 +170,37 @@ class Sample:
     detail: str = ""
     peer: Sample | None = None
     """The answer to the same question about stable, for gates that ask it."""
+    bursts: tuple[tuple[float, ...], ...] = ()
+    """How much stable's pods differed before the run, as evidence keeps it. At a gate's first look only."""
     within: Mapping[float, float] = field(default_factory=dict)
     """How many of all requests were at most as slow as each edge, seconds; where no bound was asked for."""
+    nodes: Mapping[str, str] = field(default_factory=dict)
+    """Where the candidate's pods are, as far as it is known. For people: no verdict comes from it."""
+    numbers: Mapping[str, float] = field(default_factory=dict)
+    """The answers for a condition, by the names that it calls them by."""
+
+
+@dataclass(frozen=True, slots=True)
+class HookAnswer:
+    """How the latest call of a hook stands; `absent`: nobody knows of it, or its Job is not there."""
+
+    status: Literal["running", "passed", "failed", "absent"]
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """When the plan lets its runs start and go on, as it says now: to widen a window helps a run under way."""
+
+    windows: Windows = ALWAYS
+    start_at: float | None = None
+    flaw: str = ""
+    """Why it cannot be read: what cannot be read allows nothing."""
+
+    @property
+    def zone(self) -> str:
+        """Whose clock people are told times by."""
+        return self.windows.zone
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,3 +221,6 @@ class Seen:
     """Of the present step's instructions that a mesh driver makes come true, by their index."""
     undone: Mapping[LineKey, Progress] = field(default_factory=dict)
     """Of the journal's lines of an adoption, where they are to be undone: whether the world is as before them."""
+    hooks: Mapping[str, HookAnswer] = field(default_factory=dict)
+    """By name, of calls that were not answered or whose Jobs may still be there."""
+    timing: Timing = field(default_factory=Timing)

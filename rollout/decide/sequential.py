@@ -6,6 +6,7 @@ would look like a difference between the versions.  The evidence itself stays ov
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Final, assert_never
 
@@ -27,7 +28,7 @@ def look(gate: Sequential, before: GateState, sample: Sample, now: float, *, jud
     """The gate's memory after one sample, at a weight in percent."""
     if chooses(gate, before):
         return _choose(before, sample, now)
-    mute = _mute(gate, sample, weight, now)
+    mute = _mute(gate, before, sample, weight, now)
     known = before.evidence or Evidence()
     if not known.begun and (mute is None or _begins(sample)):
         return _begin(gate, before, sample, weight)
@@ -66,6 +67,22 @@ def chooses(gate: Sequential, state: GateState) -> bool:
     return state.evidence is None or state.evidence.edge is None
 
 
+def begins(gate: Sequential, state: GateState) -> bool:
+    """Whether the next look is the first: then the past of stable is asked for, which tells how bursty errors are."""
+    if isinstance(gate, TrafficGate) or chooses(gate, state):
+        return False
+    return state.evidence is None or not state.evidence.begun
+
+
+def proved(gate: CompareGate | SloGate, state: GateState) -> bool:
+    """Whether it is proved that the candidate is not worse than it may be."""
+    known = state.evidence
+    if known is None:
+        return False
+    strength = compare.proof(known) if isinstance(gate, CompareGate) else slo.proved(known)
+    return strength >= -math.log(gate.beta)
+
+
 def _choose(before: GateState, sample: Sample, now: float) -> GateState:
     """Take an edge from stable's history, never from the looks that it will judge; and look again at once."""
     if sample.status == "unknown":
@@ -91,11 +108,11 @@ def _begin(gate: Sequential, before: GateState, sample: Sample, weight: float) -
     stable = bounded(sample.peer.pods if sample.peer is not None else {}, pooled=pooled)
     base = compare.begin(stable) if isinstance(gate, CompareGate) else Evidence()
     edge = before.evidence.edge if before.evidence is not None else None
-    evidence = replace(base, begun=True, weight=weight, peers=stable, edge=edge)
+    evidence = replace(base, begun=True, weight=weight, peers=stable, edge=edge, blocks=sample.bursts)
     return replace(before, anew=False, cursor=bounded(sample.pods, pooled=pooled), evidence=evidence)
 
 
-def _mute(gate: Sequential, sample: Sample, weight: float, now: float) -> Look | None:
+def _mute(gate: Sequential, before: GateState, sample: Sample, weight: float, now: float) -> Look | None:
     """Why a sample cannot be judged; None when it can."""
     peer = sample.peer or Sample("no-data", "")
     alone = isinstance(gate, SloGate) or weight >= compare.FULL
@@ -107,10 +124,23 @@ def _mute(gate: Sequential, sample: Sample, weight: float, now: float) -> Look |
         return None  # a version without a series has had no request
     if sample.status != "value":
         words = {"stale": "the newest sample is too old", "many": "several series where one number was asked for"}
-        return Look(now, "no-data", None, sample.detail or words.get(sample.status, "no data"))
+        text = sample.detail or words.get(sample.status, "no data")
+        return Look(now, "no-data", None, f"{text}{_absence(before, sample)}")
     if statuses != {"value"}:
         return Look(now, "no-data", None, f"stable: {peer.detail or 'no data to compare with'}")
     return None
+
+
+def _absence(before: GateState, sample: Sample) -> str:
+    """What it may mean that there is no series of the candidate, or none any more: an empty answer says nothing."""
+    if sample.status == "many":
+        return ""
+    if sample.status == "stale" or before.cursor:
+        there = "" if sample.status == "stale" else ", and there was one before"
+        return f"{there}: its pods are not scraped any more, or it is kept under another name now"
+    if sample.peer is None or sample.peer.status == "value":
+        return ": no request has reached it yet"
+    return ", nor for stable: no requests reach them, or their metrics have other names; rollout check looks at both"
 
 
 def _remember(state: GateState, seen: Look) -> GateState:

@@ -31,7 +31,8 @@ class Decision:
 
 def note(state: State, now: float, reason: Reason, message: str, *, warning: bool = False) -> State:
     """The state with one more line in its story."""
-    return replace(state, notes=(*state.notes, Note(now, reason, message, warning))[-NOTES:])
+    notes = (*state.notes, Note(now, reason, message, warning))
+    return replace(state, notes=notes[-NOTES:], forgotten=state.forgotten + max(0, len(notes) - NOTES))
 
 
 def happen(state: State, event: Event, now: float, reason: Reason, message: str, *, warning: bool = False) -> State:
@@ -46,7 +47,7 @@ def happen(state: State, event: Event, now: float, reason: Reason, message: str,
 def go_home(state: State, event: Event, now: float, outcome: Phase, reason: Reason, message: str) -> Decision:
     """Begin to undo, for the given end."""
     state = happen(replace(state, outcome=outcome, back=""), event, now, reason, message, warning=True)
-    return Decision(replace(state, failed=state.notes[-1], since=now, settled=None, drained=None))
+    return Decision(replace(state, failed=state.notes[-1], since=now, standing=None, settled=None, drained=None))
 
 
 def block(state: State, now: float, reason: Reason, message: str, wake: float = MOMENT) -> Decision:
@@ -60,6 +61,11 @@ def block(state: State, now: float, reason: Reason, message: str, wake: float = 
     if not allows(state.phase, Event.BLOCKED):
         return wait(state, message, wake)
     return Decision(happen(state, Event.BLOCKED, now, reason, message, warning=True), wake=wake)
+
+
+def unrouted(state: State) -> State:
+    """The state that asks nothing of the router for the candidate: no weight, no chosen requests, no copies."""
+    return replace(state, weight=0.0, matched=False, mirrored=0.0)
 
 
 def unblock(state: State, now: float) -> State:
@@ -83,19 +89,29 @@ def until(moment: float, now: float) -> float:
 
 
 def spent(state: State, now: float) -> float:
-    """Seconds that this attempt at the step has taken; while it is paused no time passes."""
+    """Seconds that this attempt at the step has taken; while it is paused or stands still no time passes."""
     return now - state.since - state.waited - _pausing(state, now)
 
 
 def hold_spent(state: State, now: float) -> float:
-    """Seconds of the step's hold that are over; while it is paused no time passes."""
+    """Seconds of the step's hold that are over; while it is paused or stands still no time passes."""
     if state.held_since is None:
         return 0.0
     return now - state.held_since - state.hold_waited - _pausing(state, now)
 
 
 def _pausing(state: State, now: float) -> float:
-    return 0.0 if state.paused is None else now - state.paused.since
+    since = state.standing if state.paused is None else state.paused.since
+    return 0.0 if since is None else now - since
+
+
+def stood(state: State, now: float) -> State:
+    """The state when it stands still no more; the time in which it did counts for nothing."""
+    if state.standing is None:
+        return state
+    length = now - state.standing
+    held = length if state.held_since is not None else 0.0
+    return replace(state, standing=None, waited=state.waited + length, hold_waited=state.hold_waited + held)
 
 
 NEVER = math.inf

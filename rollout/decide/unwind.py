@@ -13,13 +13,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import assert_never
 
+from rollout.decide import hooks
 from rollout.decide.action import EndHold, HoldAgain, Rearm, Retire, Steer, Sweep, TakeBack, Unroute
 from rollout.decide.adopt import undo_line
 from rollout.decide.event import Event
 from rollout.decide.reason import Reason
 from rollout.decide.releasing import let_go_in_time
 from rollout.decide.seen import Seen, Workload
-from rollout.decide.turn import MOMENT, Decision, block, happen, note, until, wait
+from rollout.decide.turn import MOMENT, Decision, block, happen, note, unrouted, until, wait
+from rollout.plan.base import label_value
 from rollout.plan.run import Entry, Phase, RunSpec, State
 
 
@@ -29,17 +31,10 @@ def unwind(run: RunSpec, state: State, seen: Seen, now: float, *, routes_first: 
     if entry is None:
         return _finish(run, state, seen, now)
     match entry.kind:
-        case "weight":
-            if seen.route.where == "home" or (seen.route.where == "steered" and seen.route.weight == 0):
-                home = note(state, now, Reason.WEIGHT_SET, "all requests go to stable again")
-                return _struck(run, replace(home, weight=0.0), ("weight",), now)
-            return Decision(state, (Steer(0),), MOMENT)
+        case "weight" | "route":
+            return _home(run, state, entry, seen, now)
         case "candidate":
-            return _retire(run, state, seen, now)
-        case "route":
-            if seen.route.where == "home":
-                return _struck(run, replace(state, weight=0.0), ("route", "weight"), now)
-            return Decision(state, (Unroute(),), MOMENT)
+            return _retire(run, state, seen, now, routes_first=routes_first)
         case "subsets":
             if not seen.route.leftovers:
                 return _struck(run, state, ("subsets",), now)
@@ -52,6 +47,26 @@ def unwind(run: RunSpec, state: State, seen: Seen, now: float, *, routes_first: 
             return _take_back(run, state, seen, now) or _struck(run, state, ("release",), now)
         case _:
             assert_never(entry.kind)
+
+
+def _home(run: RunSpec, state: State, entry: Entry, seen: Seen, now: float) -> Decision:
+    """Take the weight, or our part in the routes, away; struck out when it is written and nothing else is obeyed."""
+    home = seen.route.where == "home"
+    if entry.kind == "weight" and not home and not _pinned(seen):
+        return Decision(state, (Steer(0),), MOMENT)
+    if entry.kind == "route" and not home:
+        return Decision(state, (Unroute(),), MOMENT)
+    if seen.route.pending:
+        return wait(state, f"requests may still go to the candidate: {seen.route.pending}")
+    if entry.kind == "route":
+        return _struck(run, unrouted(state), ("route", "weight"), now)
+    state = note(state, now, Reason.WEIGHT_SET, "all requests go to stable again")
+    return _struck(run, unrouted(state), ("weight",), now)
+
+
+def _pinned(seen: Seen) -> bool:
+    """Whether every request goes to stable by our routes."""
+    return seen.route.where == "steered" and not seen.route.used
 
 
 def _next(journal: tuple[Entry, ...], *, routes_first: bool) -> Entry | None:
@@ -79,13 +94,13 @@ def _told(entry: Entry) -> str:
     return f"{name} is its owner's again" if entry.undo else f"{name} deleted"
 
 
-def _retire(run: RunSpec, state: State, seen: Seen, now: float) -> Decision:
+def _retire(run: RunSpec, state: State, seen: Seen, now: float, *, routes_first: bool) -> Decision:
     candidate = seen.candidate
     if candidate is None or not candidate.ours:
         return _struck(run, state, ("candidate",), now)
-    if seen.route.where != "home" and seen.route.weight > 0:
+    if seen.route.where != "home" and seen.route.used:
         # the look by which its weight was struck out showed the past: it has requests, and must not go
-        away: Unroute | Steer = Unroute() if state.committed else Steer(0)
+        away: Unroute | Steer = Unroute() if routes_first else Steer(0)
         rest = now + run.program.settings.settle
         return Decision(replace(state, settled=rest, drained=rest + run.program.settings.drain), (away,), MOMENT)
     if until(state.drained or 0.0, now) > 0:
@@ -115,10 +130,13 @@ def _finish(run: RunSpec, state: State, seen: Seen, now: float) -> Decision:
         asked = state.reason != Reason.REVERTED and not state.undo and work.asked(revision.digest)
         if reverted and state.committed and asked:
             return Decision(state, (HoldAgain(),), MOMENT)
-        if state.reason == Reason.PLAN_DELETED and work.holder == run.plan[:63]:
+        if state.reason == Reason.PLAN_DELETED and work.holder == label_value(run.plan):
             return _end_hold(run, state, work, now)
     if seen.route.leftovers:
         return Decision(state, (Sweep(),), MOMENT)
+    turn = hooks.last(run, state, seen, now)
+    if turn is not None:
+        return turn
     promoted = state.phase is not Phase.ROLLING_BACK
     done = Reason.ADOPTED if run.program.adoption else Reason.PROMOTED
     reason = done if promoted else Reason(state.reason) if state.reason else Reason.ROLLED_BACK
@@ -178,5 +196,7 @@ def _take_back(run: RunSpec, state: State, seen: Seen, now: float) -> Decision |
     if work.paused:
         return let_go_in_time(run, state, work, now)
     if seen.route.where == "home" and any(e.kind == "candidate" for e in state.journal):
-        return _retire(run, state, seen, now)  # the plain Service leads to it, and it runs the version that goes
+        return _retire(
+            run, state, seen, now, routes_first=True
+        )  # the plain Service leads to it, and it runs the version that goes
     return wait(state, f"the Deployment rolls back: {stable.ready} of {work.desired} stable pods ready")

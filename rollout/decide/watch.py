@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
-from rollout.decide.failing import failed
-from rollout.decide.gates import GateFailure, due, failure, look, waiting
+from rollout.decide.failing import gate_failed
+from rollout.decide.gates import GateFailure, due, failure, gate_fails, look, proved, shortfall, waiting
+from rollout.decide.matrix import record
 from rollout.decide.reason import Reason
 from rollout.decide.seen import Seen
-from rollout.decide.turn import Decision, block, hold_spent, unblock, until, wait
+from rollout.decide.turn import NEVER, Decision, block, hold_spent, note, unblock, until, wait
 from rollout.plan.program import Limits, Step
 from rollout.plan.run import GateState, State
 
@@ -22,18 +24,44 @@ def watch(state: State, step: Step, seen: Seen, now: float) -> Decision | State:
     if state.held_since is None:
         return Decision(_begin(state, step, now))
     began = state.held_since
+    before = state.gates
     state = _look(state, step, seen, now)
     if state.approved or state.full:
         return state
     spent = hold_spent(state, now)
+    state = _say(state, step, before, spent - step.hold, now)
     bad = failure(step.gates, state.gates, spent - step.hold)
     if bad is not None:
-        return failed(state, step, now, Reason.GATE_FAILED, bad.message)
+        return gate_failed(state, step, now, bad)
     left = max(0.0, step.hold - spent)
     missing = waiting(step.gates, state.gates, began, spent - step.hold)
-    if left <= 0 and missing is None:
+    if missing is None and (left <= 0 or (step.early and proved(step.gates, state.gates))):
         return state
     return _explain(state, missing, left, next_wake(state, step, left, now), now)
+
+
+def held(state: State, step: Step, seen: Seen, now: float) -> Decision:
+    """A gate that holds has stopped the run, and a person is waited for: those that roll back look on."""
+    watching = [gate for gate in step.gates if (gate_fails(gate) or step.on_failure) == "rollback"]
+    by_gate = state.failed is not None and state.failed.reason == Reason.GATE_FAILED
+    if not by_gate or state.held_since is None or not watching:
+        return wait(state, state.message, NEVER)
+    state = _look(state, step, seen, now)
+    bad = failure(watching, state.gates)
+    if bad is not None:
+        return gate_failed(state, step, now, bad)
+    return wait(state, state.message, next_wake(state, step, 0.0, now))
+
+
+def _say(state: State, step: Step, before: Mapping[str, GateState], overdue: float, now: float) -> State:
+    """Tell the story which gates have failed by this look although nothing stops for it."""
+    for gate in step.gates:
+        known, seen = before.get(gate.name, GateState()), state.gates.get(gate.name, GateState())
+        if gate_fails(gate) == "promote" and seen is not known and not shortfall(gate, known, overdue):
+            if text := shortfall(gate, seen, overdue):
+                text += "; its onFailure is promote: the run goes on"
+                state = note(state, now, Reason.GATE_FAILED, text, warning=True)
+    return state
 
 
 def glance(state: State, step: Step, seen: Seen, now: float) -> tuple[State, GateFailure | None]:
@@ -61,14 +89,14 @@ def _begin(state: State, step: Step, now: float) -> State:
 
 def _look(state: State, step: Step, seen: Seen, now: float) -> State:
     judged = state.held_since is not None and now - state.held_since >= step.warmup  # also while it is paused
-    gates = dict(state.gates)
     for gate in due(step, state, now):
         sample = seen.samples.get(gate.name)
         if sample is not None:
-            gates[gate.name] = look(
-                gate, gates.get(gate.name, GateState()), sample, now, judged=judged, weight=state.weight
-            )
-    return replace(state, gates=gates)
+            matrix = record(state, gate, sample, now, judged=judged)
+            known = state.gates.get(gate.name, GateState())
+            seen_ = look(gate, known, sample, now, judged=judged, weight=state.weight)
+            state = replace(state, gates={**state.gates, gate.name: seen_}, matrix=matrix)
+    return state
 
 
 def next_wake(state: State, step: Step, left: float, now: float) -> float:

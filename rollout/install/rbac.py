@@ -7,8 +7,9 @@ cluster-wide is unavoidable: to see the bindings of admission policies, the hold
 adoption the injecting webhooks, the nodes and the labels of namespaces, for those kinds have no namespace.  It sees no
 VirtualService of other namespaces then, as `rollout check` says with RO205, and nothing in the mesh's own namespace.
 
-No right on Secrets.  A metrics provider that names one is granted that one, by its name, in its namespace: `secrets`,
-or by hand `kubectl create role ... --verb=get --resource=secrets --resource-name=NAME` with a binding to the account.
+No right on Secrets.  A metrics provider or a channel that names one is granted that one, by its name, in its namespace:
+`secrets`, or by hand `kubectl create role ... --verb=get --resource=secrets --resource-name=NAME` with a binding to the
+account.
 
 People: `rollout-view` and `rollout-edit` go into Kubernetes' own view and edit (and so into admin).  Deciding is given
 on purpose: `rollout-approve` and `rollout-admin` go into nothing.  `rollout-drive` is for who drives runs from a
@@ -23,12 +24,14 @@ from typing import Final
 
 from rollout.checks.needs import (
     HOLD_MODE,
-    ISTIO,
+    HOOKS,
     MESH,
     MESH_AROUND,
     MESH_DRY_RUN,
     MESH_PREFLIGHT,
     MESH_TRAFFIC,
+    MESH_UNATTENDED,
+    NOTIFICATIONS,
     PREFLIGHT,
     RELEASE,
     TELL,
@@ -37,10 +40,11 @@ from rollout.checks.needs import (
     Need,
     driving,
     engine,
+    routing,
     watched,
 )
 from rollout.controller import leader
-from rollout.install.options import CONTROLLER, Options, document
+from rollout.install.options import CONTROLLER, Options, document, parts
 from rollout.plan.base import Json
 from rollout.plan.decisionpolicy import ADMIN, ADMIN_ROLE, APPROVE, APPROVE_ROLE
 from rollout.plan.kinds import (
@@ -49,6 +53,7 @@ from rollout.plan.kinds import (
     EVENT,
     LEASE,
     METRIC_TEMPLATE,
+    NOTIFICATION_CHANNEL,
     PLAN_DECISION,
     PLAN_RUN,
     PLANS,
@@ -58,10 +63,14 @@ from rollout.plan.kinds import (
     SERVICE_ACCOUNT,
     Kind,
 )
+from rollout.ports.router import Router
+from rollout.registry import routers
 
 _GROUP: Final = "rbac.authorization.k8s.io"
 _DESCRIPTION: Final = "kubernetes.io/description"
 _READ: Final = ("get", "list", "watch")
+_SEEN: Final = (*PLANS, PLAN_RUN, PLAN_DECISION, METRIC_TEMPLATE, NOTIFICATION_CHANNEL)
+"""What everybody who looks at plans may see."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,26 +82,27 @@ class Feature:
     needs: tuple[Need, ...]
 
 
-FEATURES: Final = (
-    Feature(
-        "core",
-        "Read plans and orders, keep the record of runs, tell what happens.",
-        (*watched((*engine(*PLANS), *UNATTENDED)), *TELL),
-    ),
-    Feature("workload", "Hold and release Deployments, run candidates.", watched(WORKLOAD)),
-    Feature("istio", "Split traffic with Istio's VirtualServices and DestinationRules.", watched(ISTIO)),
-    Feature("preflight", "Look at what a run could trip over before it starts.", PREFLIGHT),
-    Feature(
-        "mesh-adoption",
-        "Bring namespaces into a mesh: pod templates, labels, mTLS modes, policies.",
-        (*MESH, *MESH_TRAFFIC, *MESH_PREFLIGHT),
-    ),
+ADOPTION: Final = Feature(
+    "mesh-adoption",
+    "Bring namespaces into a mesh: pod templates, labels, mTLS modes, policies.",
+    (*MESH, *MESH_TRAFFIC, *MESH_UNATTENDED, *MESH_PREFLIGHT),
 )
+CORE: Final = Feature(
+    "core",
+    "Read plans and orders, keep the record of runs, tell what happens.",
+    (*watched((*engine(*PLANS), *UNATTENDED)), *TELL),
+)
+HOLDS: Final = Feature("workload", "Hold and release Deployments, run candidates.", watched(WORKLOAD))
+JOBS: Final = Feature("hooks", "Run the Jobs of hooks. Whoever writes plans can then run pods.", HOOKS)
+LOOKS: Final = Feature("preflight", "Look at what a run could trip over before it starts.", PREFLIGHT)
 HOLDING: Final = Feature("release", "Release what the hold policy holds.", RELEASE)
+TELLING: Final = Feature("notifications", "Tell people through their channels.", watched(NOTIFICATIONS))
 EVERYWHERE: Final = Feature(
     "hold-mode", "See whether the hold policy is installed; it has no namespace.", watched(HOLD_MODE)
 )
 AROUND: Final = Feature("mesh-around", "See who injects proxies, for which namespaces and nodes.", MESH_AROUND)
+ADOPTING: Final = (ADOPTION, AROUND)
+"""What only plans of adoption need."""
 
 
 def rbac(options: Options) -> list[Json]:
@@ -105,7 +115,21 @@ def rbac(options: Options) -> list[Json]:
 
 def features(options: Options) -> tuple[Feature, ...]:
     """What this controller can do."""
-    return (*FEATURES, *((HOLDING,) if options.hold == "policy" else ()), EVERYWHERE, AROUND)
+    chosen = (*((HOLDING,) if options.hold == "policy" else ()), *((TELLING,) if options.notifications else ()))
+    found = (CORE, HOLDS, *_splitting(), JOBS, LOOKS, ADOPTION, *chosen, EVERYWHERE, AROUND)
+    missing = [part for part in parts() if part not in options.features]
+    left_out = ADOPTING if "mesh-adoption" in missing else ()
+    return tuple(it for it in found if it.name not in missing and it not in left_out)
+
+
+def _splitting() -> Iterator[Feature]:
+    """One for each router; those that are one part of an installation share one."""
+    by_name: dict[str, list[Router]] = {}
+    for name, router in routers().items():
+        by_name.setdefault(router.part or name, []).append(router)
+    # those that need no part come first
+    for name, those in sorted(by_name.items(), key=lambda it: (bool(it[1][0].part), it[0])):
+        yield Feature(name, f"Split traffic with {those[0].splits}.", watched(routing(those)))
 
 
 def _controller(options: Options) -> Iterator[Json]:
@@ -115,7 +139,9 @@ def _controller(options: Options) -> Iterator[Json]:
         if not options.namespaces or feature in (EVERYWHERE, AROUND):
             yield from _everywhere(name, feature.text, rules, options.namespace)
             continue
-        for namespace in options.namespaces:
+        # a channel beside the controller tells of all its namespaces
+        home = (options.namespace,) if feature is TELLING else ()
+        for namespace in dict.fromkeys((*options.namespaces, *home)):
             yield from _in(namespace, name, feature.text, rules, account)
 
 
@@ -136,17 +162,17 @@ def _leading(namespace: str) -> Iterator[Json]:
 
 def _secrets(options: Options) -> Iterator[Json]:
     for namespace, name in options.secrets:
-        rules = _rules((Need("ask the metrics", SECRET, ("get",), name),))
-        text = "Get into the Prometheus that a plan names."
+        rules = _rules((Need("use what it holds", SECRET, ("get",), name),))
+        text = "Get into the Prometheus that a plan names, or write to the channel that names it."
         yield from _in(namespace, f"{CONTROLLER}-secret-{name}", text, rules, _account(options.namespace))
 
 
 def people() -> list[Json]:
     """The ClusterRoles for people; bind them where they shall hold."""
-    seen = tuple(Need("see", kind, _READ) for kind in (*PLANS, PLAN_RUN, PLAN_DECISION, METRIC_TEMPLATE))
+    seen = tuple(Need("see", kind, _READ) for kind in _SEEN)
     view = (*seen, Need("see who drives a run", LEASE, ("get",)), Need("see what happened", EVENT, _READ))
     write = ("create", "update", "patch", "delete", "deletecollection")
-    edit = tuple(Need("plan", kind, write) for kind in (*PLANS, METRIC_TEMPLATE))
+    edit = tuple(Need("plan", kind, write) for kind in (*PLANS, METRIC_TEMPLATE, NOTIFICATION_CHANNEL))
     give = Need("give orders", PLAN_DECISION, ("create",))
     approve = (*view, give, *(Need("decide", kind, APPROVE) for kind in PLANS))
     admin = (*view, give, *(Need("decide", kind, (*APPROVE, *ADMIN)) for kind in PLANS), *RELEASE)
@@ -155,7 +181,7 @@ def people() -> list[Json]:
         *driving(*PLANS),
         *WORKLOAD,
         *RELEASE,
-        *ISTIO,
+        *routing(router for _, router in sorted(routers().items())),
         *PREFLIGHT,
         *HOLD_MODE,
         *MESH,
@@ -164,11 +190,12 @@ def people() -> list[Json]:
         *MESH_DRY_RUN,
         *MESH_AROUND,
         *TELL,
+        *NOTIFICATIONS,
         *(Need("go home", kind, ("abort",)) for kind in PLANS),
     )
     return [
         _person("rollout-view", "See plans, runs and decisions. Part of view.", view, into="view"),
-        _person("rollout-edit", "Write plans and queries, decide nothing. Part of edit.", edit, into="edit"),
+        _person("rollout-edit", "Write plans, queries and channels, decide nothing. Part of edit.", edit, into="edit"),
         _person(APPROVE_ROLE, "Approve, abort, pause, resume and retry.", approve),
         _person(ADMIN_ROLE, "All decisions: also skip, undo, promote without analysis, release.", admin),
         _person("rollout-drive", "Drive runs from a terminal, without a controller.", drive),

@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import Final
 
 from rollout.controller.leader import SERVES
-from rollout.install.options import CONTROLLER, PORT, SELECTOR, Options, document
+from rollout.install.options import CONTROLLER, PORT, SELECTOR, Options, document, routers_of
 from rollout.plan.base import Json
 from rollout.plan.kinds import DEPLOYMENT, NAMESPACE, NETWORK_POLICY, PDB, SERVICE
 
@@ -129,7 +129,8 @@ def arguments(options: Options) -> list[str]:
         ("namespaces", ",".join(options.namespaces)),
         ("selector", options.selector),
         ("prometheus", options.prometheus),
+        ("routers", ",".join(routers_of(options.features))),
     ):
         if value:
             words.append(f"--{flag}={value}")
-    return words
+    return words if options.notifications else [*words, "--no-notifications"]

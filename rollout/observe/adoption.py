@@ -7,7 +7,7 @@ from typing import Final, get_args
 
 from rollout.decide.seen import Progress, Sample
 from rollout.errors import Unsupported
-from rollout.observe.readiness import Scene, blockers, scene
+from rollout.observe.readiness import CALLERS, Scene, blockers, scene
 from rollout.observe.survey import Scope, read_objects, read_units, survey
 from rollout.plan.finding import Finding, Level
 from rollout.plan.program import Adoption, MeshInstruction, Program, ReadyGate, UnitName, Withdraw
@@ -92,13 +92,17 @@ def _found(gate: ReadyGate, seen: Scene) -> list[tuple[Unit, Finding]]:
         if name_of(unit) in wanted
         for finding in blockers(unit, seen)
         if finding.level is Level.ERROR or finding.code == "RO610"
+        if finding.code not in CALLERS or name_of(unit) not in gate.left_open
     ]
 
 
 def headline(found: Sequence[tuple[Unit, Finding]]) -> str:
-    """Who still blocks STRICT, each with the fix; the same said of several workloads is told once."""
+    """Who still blocks STRICT, each with the fix; the same said of several workloads is told once.
+
+    Who would be cut off comes before what may have been missed.
+    """
     told: dict[tuple[str, str], list[str]] = {}
-    for unit, finding in found:
+    for unit, finding in sorted(found, key=lambda it: it[1].level is not Level.ERROR):
         told.setdefault((finding.message, finding.fix), []).append(str(name_of(unit)))
     lines = [
         f"{', '.join(names)}: {message}" + (f" (fix: {fix})" if fix else "")

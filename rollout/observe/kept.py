@@ -6,7 +6,7 @@ from typing import Final
 
 from rollout.plan.base import Json
 from rollout.plan.kinds import PLAN_RUN
-from rollout.plan.program import packed
+from rollout.plan.stored import packed
 
 LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
 _POD_META: Final = ("name", "namespace", "uid", "resourceVersion", "labels", "deletionTimestamp")
@@ -30,11 +30,13 @@ def kept(obj: Json) -> Json:
 
 
 def _pod(pod: Json) -> Json:
-    """Of a pod only what tells whether it is well, and whose it is."""
+    """Of a pod only what tells whether it is well, whose it is, and where."""
     meta, status = pod["metadata"], pod.get("status") or {}
+    node = (pod.get("spec") or {}).get("nodeName")
     return {
         "apiVersion": pod["apiVersion"],
         "kind": pod["kind"],
         "metadata": {key: meta[key] for key in _POD_META if key in meta},
+        **({"spec": {"nodeName": node}} if node else {}),
         "status": {key: status[key] for key in _POD_STATUS if key in status},
     }

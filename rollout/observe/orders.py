@@ -10,7 +10,7 @@ from typing import Final, get_args
 import orjson
 
 from rollout.decide.seen import Order
-from rollout.plan.base import Json
+from rollout.plan.base import Json, epoch
 from rollout.plan.kinds import CANARY_PLAN
 from rollout.plan.run import Verb
 
@@ -54,6 +54,7 @@ def _order(decision: Json, kind: str) -> Order:
         name=decision["metadata"]["name"],
         content=_content(decision),
         created=_created(decision),
+        groups=tuple(spec.get("groups", ())),
         flaw=flaw,
     )
 
@@ -80,8 +81,3 @@ def _content(decision: Json) -> str:
 def _created(decision: Json) -> float | None:
     stamp = decision["metadata"].get("creationTimestamp")
     return epoch(stamp) if stamp else None
-
-
-def epoch(text: str) -> float:
-    """Seconds since the epoch of an RFC 3339 time."""
-    return datetime.fromisoformat(text).timestamp()

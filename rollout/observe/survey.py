@@ -6,11 +6,12 @@ What may not be read is left out and said; it is never taken for empty.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from rollout.errors import Forbidden, Unsupported
+from rollout.observe.hosts import hosts
 from rollout.observe.units import READS, units
 from rollout.plan.base import Json
 from rollout.plan.gate import Provider
@@ -19,6 +20,9 @@ from rollout.ports.clock import Schedules, Timetable
 from rollout.ports.mesh import ControlPlane, Mesh, MeshView, Traffic, Unit
 from rollout.ports.router import Read
 from rollout.ports.world import World
+
+KNOWN: Final = 30.0
+"""Seconds for which it is known who is in other namespaces."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,8 @@ class Survey:
     """Of the CronJobs whose schedule could be read."""
     unseen: tuple[str, ...] = ()
     """What may not be read, for people."""
+    outside: tuple[Unit, ...] = ()
+    """Where callers without a name were seen: units of other namespaces whose templates name a Service of this one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,17 +70,44 @@ async def survey(world: World, mesh: Mesh, scope: Scope, schedules: Schedules) -
         read_objects(world, mesh.reads(scope.namespace, scope.home), scope.namespace),
         world.metrics.ask(questions),
     )
-    now = world.clock.now()
+    now, traffic = world.clock.now(), mesh.traffic(questions, scope.window, readings)
+    views = mesh.views(found, objects, scope.home)
+    outside: tuple[Unit, ...] = ()
+    if scope.namespace and any(not it.secure and not it.source.name for it in traffic.edges):
+        called = {f"{it['metadata']['name']}.{scope.namespace}" for view in views.values() for it in view.services}
+        try:
+            outside = await outsiders(world, scope.namespace, called)
+        except Forbidden:
+            unseen = (*unseen, "workloads of other namespaces")
     return Survey(
         namespace=scope.namespace,
         now=now,
         planes=mesh.control_planes(objects),
         units=found,
-        views=mesh.views(found, objects, scope.home),
-        traffic=mesh.traffic(questions, scope.window, readings),
-        timetables=_timetables(found, schedules, now),
+        views={**views, **mesh.views(outside, objects, scope.home)},
+        traffic=traffic,
+        timetables=_timetables((*found, *outside), schedules, now),
         unseen=unseen,
+        outside=outside,
     )
+
+
+async def outsiders(world: World, namespace: str, called: Collection[str]) -> tuple[Unit, ...]:
+    """Units of other namespaces whose templates name one of these Services (`name.namespace`).
+
+    Metrics have no name for callers without a proxy, but templates often name whom they call.  All of the cluster is
+    read for that, so the answer may be as old as `KNOWN`.
+
+    Raises:
+        Forbidden: they may not be read.
+    """
+
+    async def ask() -> tuple[Unit, ...]:
+        every = await read_units(world, "")
+        return tuple(it for it in every if it.namespace != namespace and hosts(it).keys() & called)
+
+    question = "outsiders", namespace, frozenset(called)
+    return await world.memo.once(question, world.clock.monotonic(), KNOWN, ask)
 
 
 async def read_units(world: World, namespace: str) -> tuple[Unit, ...]:

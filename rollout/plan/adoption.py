@@ -10,8 +10,9 @@ from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import Field
 
-from rollout.plan.base import Duration, Model, Name, Rule
+from rollout.plan.base import Duration, Model, Moment, Name, Rule
 from rollout.plan.gate import MetricLabels, Provider, Thresholds
+from rollout.plan.window import ALWAYS, Windows
 from rollout.plan.written import Manifest, MeshException, Policy, UnitRef
 
 OnTrouble = Literal["step", "stage", "all", "hold"]
@@ -198,5 +199,9 @@ class AdoptionSpec(Model):
     on_failure: OnTrouble = "step"
     """What is undone when a step fails; then the run is held and waits for a person. `step`: what was done to this
     workload in this stage."""
+    windows: Windows = ALWAYS
+    """When a run may start and go on."""
+    start_at: Moment | None = None
+    """No run begins before this time."""
     history: Annotated[int, Field(ge=1, le=50)] = 5
     """How many ended runs are kept."""

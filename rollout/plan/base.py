@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, Final, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler, model_validator
@@ -38,6 +39,15 @@ def _limit(value: Any) -> Any:
     return value
 
 
+def _moment(value: Any) -> Any:
+    try:
+        if isinstance(value, str) and datetime.fromisoformat(value).tzinfo is not None:
+            return value
+    except ValueError:
+        pass
+    raise PydanticCustomError("moment", "a time has a date and its distance from UTC, such as 2026-01-31T12:00:00Z")
+
+
 # the validator last: a pattern that follows one is not in the schema
 Duration = Annotated[str, Field(pattern=_DURATION, max_length=32), BeforeValidator(_duration)]
 """A length of time as Kubernetes people write it: `30s`, `1m30s`, `2h`."""
@@ -55,6 +65,15 @@ NAME: Final = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
 
 Name = Annotated[str, Field(pattern=NAME, min_length=1, max_length=253)]
 """The name of a Kubernetes object."""
+
+
+Moment = Annotated[str, Field(max_length=40, json_schema_extra={"format": "date-time"}), BeforeValidator(_moment)]
+"""A moment in RFC 3339: `2026-01-31T12:00:00Z`."""
+
+
+def epoch(text: str) -> float:
+    """Seconds since the epoch of an RFC 3339 time."""
+    return datetime.fromisoformat(text).timestamp()
 
 
 def seconds(duration: str) -> float:
@@ -92,6 +111,11 @@ def spell(length: float) -> str:
         if count:
             parts.append(f"{count}{unit}")
     return "".join(parts)
+
+
+def rfc3339(moment: float) -> str:
+    """A time as Kubernetes writes it, to the second."""
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +187,15 @@ def label(name: str) -> str:
     return f"{GROUP}/{name}"
 
 
+def label_value(name: str) -> str:
+    """An object's name as the value of a label, which may be shorter; names with one beginning share it.
+
+    >>> label_value("a" * 62 + ".b")
+    'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa'
+    """
+    return name[:63].rstrip("-._")
+
+
 RUN_LABEL: Final = label("run")
 """On every object we create and on the candidate's pods: the name of the run it belongs to."""
 ROLE_LABEL: Final = label("role")
@@ -173,6 +206,9 @@ TARGET_LABEL: Final = label("target")
 """On runs: the name of the Deployment they act on, or of the Service whose traffic they shift."""
 RUN_UID: Final = label("run-uid")
 """Annotation on every object we create: the UID of the run, so that leftovers can be told and swept."""
+LABELS_AT_START: Final = label("plan-labels")
+"""Annotation of runs: their plan's labels when they began, as JSON. By them a controller's selector knows its runs;
+where it was taken off, the labels that the plan has now decide."""
 HOLD_LABEL: Final = label("hold")
 """On a Deployment: hold every new revision until it is released (value: the plan's name)."""
 HELD: Final = label("held")

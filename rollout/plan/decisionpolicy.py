@@ -10,6 +10,8 @@ the other way round.
 none at all.  Mode `stamp` adds a MutatingAdmissionPolicy that writes the name whatever was sent, so nobody needs to
 know his own; mode `match` is for API servers without that kind (before 1.36).
 
+`spec.groups`, by which a step with an approval for certain groups knows its people, names groups of the caller only.
+
 That a decision never changes is a rule of its CustomResourceDefinition.  That the plan is the one of the run is
 checked by the engine, which has both at hand: it ignores a decision that names another plan, and refuses another kind.
 """
@@ -95,10 +97,19 @@ def _check() -> list[Json]:
             {"name": "role", "expression": f"{admins} ? '{ADMIN_ROLE}' : '{APPROVE_ROLE}'"},
             {"name": "caller", "expression": _CALLER},
             {"name": "by", "expression": "object.spec.?by.orValue('')"},
+            {
+                "name": "strange",
+                "expression": "object.spec.?groups.orValue([]).filter(g, !(g in request.userInfo.?groups.orValue([])))",
+            },
         ],
         "validations": [
             {"expression": allowed, "messageExpression": lacking, "reason": "Forbidden"},
             {"expression": "variables.by == variables.caller", "messageExpression": other, "reason": "Forbidden"},
+            {
+                "expression": "variables.strange.size() == 0",
+                "messageExpression": "'you are not in the group ' + variables.strange[0] + ' of spec.groups'",
+                "reason": "Forbidden",
+            },
         ],
     }
     binding: Json = {"policyName": NAME, "validationActions": ["Deny"]}

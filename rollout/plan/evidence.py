@@ -1,6 +1,6 @@
 """What a run remembers of a gate that judges by evidence: numbers only, bounded, the same after being stored.
 
-`decide` gives them their meaning (`decide.evidence`); here is their place in the record.  All of it is some 2 KiB, and
+`decide` gives them their meaning (`decide.evidence`); here is their place in the record.  All of it is some 4 KiB, and
 50 bytes for each pod that is counted, of which there are `PODS` at most.
 """
 
@@ -19,7 +19,7 @@ Counts = tuple[float, float, float, float]
 
 @dataclass(frozen=True, slots=True)
 class Bets:
-    """See `decide.evidence.mixture.Mixture`."""
+    """See `decide.evidence.mixture.Mixture`; for gates that can fail, `decide.evidence.tempered`: 70 numbers."""
 
     logs: tuple[float, ...] = ()
     spent: float = 0.0
@@ -37,7 +37,7 @@ class Evidence:
     better: Bets = Bets()
     """The other way: fewer bad requests than allowed, less traffic than its weight."""
     proof: float = 0.0
-    """ln of the evidence that the candidate is not worse by the tolerance."""
+    """ln of the evidence that the candidate is not worse by the tolerance, were errors independent."""
     both: tuple[float, float] | None = None
     """Requests and bad ones of both versions, as a base for the next look's proof."""
     base: tuple[float, float] | None = None
@@ -54,10 +54,13 @@ class Evidence:
     """Looks that were judged."""
     exceeded: int = 0
     """Those in which the candidate was worse by what matters."""
-    blocks: tuple[tuple[float, float, float], ...] = ()
+    blocks: tuple[tuple[float, ...], ...] = ()
     """How much stable's pods differ, in stretches of time: see `decide.evidence.burst`."""
+    own: tuple[float, float] = (0.0, 0.0)
+    """How much the candidate's successive looks differ: see `decide.evidence.burst`."""
     power: tuple[float, float] = (0.0, 0.0)
-    """Mean and variance of what the evidence would be against a candidate that is worse by the tolerance."""
+    """Mean and variance of what the evidence would be against a candidate that is worse by the tolerance, were errors
+    independent."""
     weight: float = 0.0
     """Percent that was asked of the router at the last look: a look that saw two weights is not judged."""
     alarm: bool = False

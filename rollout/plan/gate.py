@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 from pydantic import BeforeValidator, Field
 
 from rollout.plan.base import Duration, Limit, Model, Name, Percent, Rule, Tolerance, ratio
+from rollout.plan.sequential import GateFails
 
 
 class SecretKey(Model):
@@ -64,7 +65,7 @@ class Provider(Model):
     insecure_skip_verify: bool = False
     """Accept any certificate. For labs."""
     timeout: Duration = "5s"
-    """Give up on one query after this time; the look counts as `unknown`, never as failed."""
+    """Give up on one query after this time, a minute at most; the look counts as `unknown`, never as failed."""
 
 
 class MetricLabels(Model):
@@ -73,7 +74,8 @@ class MetricLabels(Model):
     requests: str = "istio_requests_total"
     """Counter of requests."""
     latency: str = "istio_request_duration_milliseconds_bucket"
-    """Histogram of durations, in milliseconds."""
+    """Histogram of durations, in milliseconds: its buckets. Where there are none, a native histogram of the same name
+    without `_bucket` is read."""
     workload: str = "destination_workload"
     """Label with the workload's name."""
     namespace: str = "destination_workload_namespace"
@@ -88,7 +90,43 @@ class MetricLabels(Model):
     """Label values that every counted series must have."""
 
 
-class Threshold(Model):
+_FAILURES: Final = Rule(
+    "RO132",
+    "(has(self.failures) ? self.failures : 2) <= (has(self.over) ? self.over : 5)",
+    "failures cannot be more than the looks it is counted in: over",
+    lambda it: it.failures <= it.over,
+)
+
+
+class _Looks(Model):
+    """What all gates have that are judged look by look."""
+
+    name: Name
+    """Names the gate in status, events and messages; unique in its step."""
+    failures: Annotated[int, Field(ge=1, le=100)] = 2
+    """Roll back when so many of the last `over` looks failed."""
+    over: Annotated[int, Field(ge=1, le=100)] = 5
+    """The number of looks that `failures` is counted in."""
+    every: Duration | None = None
+    """Time between two looks; the plan's `analysis.interval` when absent."""
+    window: Duration = "1m"
+    """What `${window}` in a query stands for."""
+    on_no_data: Literal["hold", "pass", "fail"] = "hold"
+    """What a look without data means. `hold` waits: no data is not bad data."""
+    on_inconclusive: Literal["hold", "pass", "fail"] = "hold"
+    """What it means when the step's hold has been over for `maxHold` and no look could be judged in all that time,
+    because requests were too few or the metrics could not be asked. `hold` waits, until the step's deadline."""
+    max_hold: Duration = "30m"
+    """How long after the step's hold `onInconclusive: pass` and `fail` wait for a look that can be judged."""
+    on_failure: GateFails = None
+    """What the failure of this gate does, where it shall not be what the step's or the plan's `onFailure` says.
+    `rollback`: go back. `hold`: stop in place and wait for a person, while the controller has the gates that roll back
+    look on. `promote`: say so, and go on as if it had passed."""
+    observe_only: bool = False
+    """Look and record, never decide."""
+
+
+class Threshold(_Looks):
     """A gate that compares one number with fixed limits, look by look."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
@@ -104,16 +142,15 @@ class Threshold(Model):
             "slowerThan goes with the metric slow, and slow needs it",
             lambda it: (it.metric == "slow") == (it.slower_than is not None),
         ),
+        _FAILURES,
         Rule(
-            "RO132",
-            "(has(self.failures) ? self.failures : 2) <= (has(self.over) ? self.over : 5)",
-            "failures cannot be more than the looks it is counted in: over",
-            lambda it: it.failures <= it.over,
+            "RO235",
+            "!has(self.relativeTo) || !has(self.metric)",
+            "relativeTo goes with template or query; a built-in metric is compared by type compare",
+            lambda it: it.relative_to is None or it.metric is None,
         ),
     )
 
-    name: Name
-    """Names the gate in status, events and messages; unique in its step."""
     type: Literal["threshold"] = "threshold"
     """The rule that judges. `threshold`: a value against fixed limits."""
     metric: Literal["success", "slow"] | None = None
@@ -127,25 +164,55 @@ class Threshold(Model):
     variables: dict[str, Annotated[str, Field(max_length=256)]] = Field(default_factory=dict, max_length=16)
     """More `${name}` values for the query."""
     slower_than: Duration | None = None
-    """For `slow`: the latency that counts as slow; the next histogram edge at or above it is used."""
+    """For `slow`: the latency that counts as slow; the next histogram edge at or above it is used, or exactly
+    this where histograms are native."""
     min: Limit | None = None
     """Fail below this value. Shares may be written `99%`."""
     max: Limit | None = None
     """Fail above this value. Shares may be written `5%`."""
+    relative_to: Literal["stable"] | None = None
+    """`stable`: `min` and `max` are factors of what the same query says of stable at the same moment, with stable's
+    name for `${candidate}`: `max: 1.5` is half as much again, and so is `150%`. Where all requests are on the candidate
+    there is nothing to compare with, and the gate passes."""
     min_requests: Annotated[int, Field(ge=0, le=1_000_000)] = 20
     """For built-in metrics: a look is judged once it has seen so many requests; fewer are carried into the next."""
-    failures: Annotated[int, Field(ge=1, le=100)] = 2
-    """Roll back when so many of the last `over` looks failed."""
-    over: Annotated[int, Field(ge=1, le=100)] = 5
-    """The number of looks that `failures` is counted in."""
-    every: Duration | None = None
-    """Time between two looks; the plan's `analysis.interval` when absent."""
-    window: Duration = "1m"
-    """What `${window}` in a query stands for."""
-    on_no_data: Literal["hold", "pass", "fail"] = "hold"
-    """What a look without data means. `hold` waits: no data is not bad data."""
-    observe_only: bool = False
-    """Look and record, never decide."""
+
+
+class Number(Model):
+    """One number of a condition, of the candidate or of stable."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "RO177",
+            "has(self.template) != has(self.query)",
+            "a number of a condition has either a template or a query",
+            lambda it: (it.template is None) != (it.query is None),
+        ),
+    )
+
+    template: Name | None = None
+    """The MetricTemplate of this namespace to ask."""
+    query: Annotated[str, Field(max_length=4096)] | None = None
+    """PromQL that yields one scalar, with the same variables as a threshold's."""
+    variables: dict[str, Annotated[str, Field(max_length=256)]] = Field(default_factory=dict, max_length=16)
+    """More `${name}` values for the query."""
+    of: Literal["candidate", "stable"] = "candidate"
+    """Whose name `${candidate}` stands for: so that a condition can compare both versions. Where all requests are on
+    the candidate there is nothing to compare with, and a gate that asks for a number of stable passes."""
+
+
+class Condition(_Looks):
+    """A gate that asks for several numbers at once and judges them together."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (_FAILURES,)
+
+    type: Literal["condition"]
+    """`condition`: an expression over several numbers."""
+    metrics: dict[str, Number] = Field(min_length=1, max_length=6)
+    """The numbers, by the names that the condition calls them by."""
+    condition: Annotated[str, Field(min_length=1, max_length=512)]
+    """What must be true of each look, in CEL: `errors < 0.01 && latency < 0.5`. Numbers are compared, added,
+    subtracted, multiplied and combined; there are no calls and no division. A look is judged when all are known."""
 
 
 class _Sequential(Model):
@@ -166,7 +233,8 @@ class _Judging(_Sequential):
     """What is counted, from raw per-pod counters: `success` counts requests answered 5xx, `slow` those slower than
     `slowerThan`."""
     slower_than: Duration | None = None
-    """For `slow`: the latency that counts as slow; the next histogram edge at or above it is used."""
+    """For `slow`: the latency that counts as slow; the next histogram edge at or above it is used, or exactly
+    this where histograms are native."""
     min_requests: Annotated[int, Field(ge=0, le=1_000_000)] = 50
     """A step passes once its candidate has had so many requests."""
     on_inconclusive: Literal["hold", "pass", "fail"] = "hold"
@@ -174,6 +242,10 @@ class _Judging(_Sequential):
     the step's deadline."""
     max_hold: Duration = "30m"
     """How long after the step's hold `onInconclusive: pass` and `fail` wait for evidence."""
+    on_failure: GateFails = None
+    """What the failure of this gate does, where it shall not be what the step's or the plan's `onFailure` says.
+    `rollback`: go back. `hold`: stop in place and wait for a person, while the controller has the gates that roll back
+    look on. `promote`: say so, and go on as if it had passed."""
 
 
 _SLOWER: Final = Rule(
@@ -257,9 +329,36 @@ def _typed(value: Any) -> Any:
 
 
 Gate = Annotated[
-    Annotated[Threshold | Compare | Slo | TrafficSplit, Field(discriminator="type")], BeforeValidator(_typed)
+    Annotated[Threshold | Condition | Compare | Slo | TrafficSplit, Field(discriminator="type")],
+    BeforeValidator(_typed),
 ]
 """Every gate type, told apart by `type`; without one it is a threshold."""
+
+
+def decides(gate: Gate) -> bool:
+    """Whether a gate can stop a run."""
+    return not gate.observe_only and (isinstance(gate, TrafficSplit) or gate.on_failure != "promote")
+
+
+def compares(gate: Gate) -> bool:
+    """Whether a gate tells something only where stable has requests beside the candidate."""
+    match gate:
+        case Compare():
+            return True
+        case Threshold():
+            return gate.relative_to is not None
+        case Condition():
+            return any(it.of == "stable" for it in gate.metrics.values())
+        case _:
+            return False
+
+
+def sources(gate: Gate) -> tuple[tuple[str, Threshold | Number], ...]:
+    """What a gate asks in PromQL, and where in it that is written: `.metrics.errors`."""
+    if isinstance(gate, Condition):
+        return tuple((f".metrics.{name}", number) for name, number in gate.metrics.items())
+    return (("", gate),) if isinstance(gate, Threshold) else ()
+
 
 _NAMED: Final = Field(
     max_length=16, json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}

@@ -12,7 +12,10 @@ _POLICY: Final = "AuthorizationPolicy"
 
 
 def stage_of(steps: Sequence[Step], position: int) -> StageName | None:
-    """The stage that the step at a position belongs to; an approval belongs to the stage that it lets begin."""
+    """The stage that the step at a position belongs to.
+
+    An approval, or a recount, belongs to what it lets begin.
+    """
     for step in steps[position:]:
         for instruction in step.instructions:
             match instruction:
@@ -28,7 +31,7 @@ def stage_of(steps: Sequence[Step], position: int) -> StageName | None:
                     return _withdrawing(steps, step)
                 case _:
                     pass
-        if not any(isinstance(it, Approve) for it in step.instructions):
+        if step.instructions and not any(isinstance(it, Approve) for it in step.instructions):
             return None
     return None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -118,18 +118,46 @@ AUTHORIZATION_POLICY: Final = Kind("security.istio.io", "v1", "AuthorizationPoli
 REQUEST_AUTHENTICATION: Final = Kind("security.istio.io", "v1", "RequestAuthentication", "requestauthentications")
 TELEMETRY: Final = Kind("telemetry.istio.io", "v1", "Telemetry", "telemetries")
 ENVOY_FILTER: Final = Kind("networking.istio.io", "v1alpha3", "EnvoyFilter", "envoyfilters")
+HTTP_ROUTE: Final = Kind("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes")
+HTTP_ROUTE_BETA: Final = Kind("gateway.networking.k8s.io", "v1beta1", "HTTPRoute", "httproutes")
+GRPC_ROUTE: Final = Kind("gateway.networking.k8s.io", "v1", "GRPCRoute", "grpcroutes")
+REFERENCE_GRANT: Final = Kind("gateway.networking.k8s.io", "v1", "ReferenceGrant", "referencegrants")
+REFERENCE_GRANT_BETA: Final = Kind("gateway.networking.k8s.io", "v1beta1", "ReferenceGrant", "referencegrants")
+_POLICY_ROUTE_2: Final = Kind("policy.linkerd.io", "v1beta2", "HTTPRoute", "httproutes")
+_POLICY_ROUTE_3: Final = Kind("policy.linkerd.io", "v1beta3", "HTTPRoute", "httproutes")
+POLICY_ROUTES: Final = (_POLICY_ROUTE_3, _POLICY_ROUTE_2)
+"""The versions of Linkerd's own HTTPRoute that can route, the newest first."""
+SERVICE_PROFILE: Final = Kind("linkerd.io", "v1alpha2", "ServiceProfile", "serviceprofiles")
+_TRAFFIC_SPLIT_1: Final = Kind("split.smi-spec.io", "v1alpha1", "TrafficSplit", "trafficsplits")
+_TRAFFIC_SPLIT_2: Final = Kind("split.smi-spec.io", "v1alpha2", "TrafficSplit", "trafficsplits")
+_TRAFFIC_SPLIT_3: Final = Kind("split.smi-spec.io", "v1alpha3", "TrafficSplit", "trafficsplits")
+_TRAFFIC_SPLIT_4: Final = Kind("split.smi-spec.io", "v1alpha4", "TrafficSplit", "trafficsplits")
+TRAFFIC_SPLITS: Final = (_TRAFFIC_SPLIT_4, _TRAFFIC_SPLIT_3, _TRAFFIC_SPLIT_2, _TRAFFIC_SPLIT_1)
+"""The versions of a TrafficSplit, the newest first; a cluster serves some of them."""
+SERVICE_RESOLVER: Final = Kind("consul.hashicorp.com", "v1alpha1", "ServiceResolver", "serviceresolvers")
+SERVICE_SPLITTER: Final = Kind("consul.hashicorp.com", "v1alpha1", "ServiceSplitter", "servicesplitters")
+SERVICE_ROUTER: Final = Kind("consul.hashicorp.com", "v1alpha1", "ServiceRouter", "servicerouters")
+SERVICE_DEFAULTS: Final = Kind("consul.hashicorp.com", "v1alpha1", "ServiceDefaults", "servicedefaults")
 
 CANARY_PLAN: Final = Kind(GROUP, VERSION, "CanaryPlan", "canaryplans")
 MESH_ADOPTION_PLAN: Final = Kind(GROUP, VERSION, "MeshAdoptionPlan", "meshadoptionplans")
 PLAN_RUN: Final = Kind(GROUP, VERSION, "PlanRun", "planruns")
 PLAN_DECISION: Final = Kind(GROUP, VERSION, "PlanDecision", "plandecisions")
 METRIC_TEMPLATE: Final = Kind(GROUP, VERSION, "MetricTemplate", "metrictemplates")
+NOTIFICATION_CHANNEL: Final = Kind(GROUP, VERSION, "NotificationChannel", "notificationchannels")
 
 PLANS: Final = (CANARY_PLAN, MESH_ADOPTION_PLAN)
 """The kinds of plans."""
-KINDS: Final[Mapping[tuple[str, str], Kind]] = {
+KINDS: Final[dict[tuple[str, str], Kind]] = {
     (kind.api_version, kind.name): kind for kind in list(globals().values()) if isinstance(kind, Kind)
 }
+"""By apiVersion and kind: ours, and those that plug-ins brought (`learn`)."""
+
+
+def learn(kinds: Iterable[Kind]) -> None:
+    """Know these kinds from now on. A kind of that name that is known already stays as it is."""
+    for kind in kinds:
+        KINDS.setdefault((kind.api_version, kind.name), kind)
 
 
 def kind_of(obj: Mapping[str, Any]) -> Kind:

@@ -10,6 +10,7 @@ from pydantic.alias_generators import to_camel
 from rollout.plan.adoption import AdoptionSpec
 from rollout.plan.base import API_VERSION, Model, Name, ObjectMeta, Rule
 from rollout.plan.canary import CanarySpec
+from rollout.plan.channel import ChannelSpec
 from rollout.plan.gate import TemplateSpec
 
 
@@ -42,6 +43,13 @@ class MetricTemplate(_Object):
 
     kind: Literal["MetricTemplate"] = "MetricTemplate"
     spec: TemplateSpec
+
+
+class NotificationChannel(_Object):
+    """Where to tell whom about what happens to runs."""
+
+    kind: Literal["NotificationChannel"] = "NotificationChannel"
+    spec: ChannelSpec
 
 
 class DecisionSpec(Model):
@@ -86,6 +94,8 @@ class DecisionSpec(Model):
     """For undo: the Deployment's revision to go back to; the stable one when absent, and while the run is under way."""
     by: Annotated[str, Field(max_length=256)] = ""
     """Who ordered it."""
+    groups: tuple[Annotated[str, Field(min_length=1, max_length=256)], ...] = Field(default=(), max_length=32)
+    """Groups of whoever orders it, where the step asks for some; the API server refuses one that he is not in."""
     reason: Annotated[str, Field(max_length=1024)] = ""
     """Why."""
     expires: Annotated[str, Field(max_length=40)] | None = None
@@ -101,4 +111,4 @@ class PlanDecision(_Object):
 
 Plan = CanaryPlan | MeshAdoptionPlan
 """What runs are made from."""
-Document = CanaryPlan | MeshAdoptionPlan | MetricTemplate | PlanDecision
+Document = CanaryPlan | MeshAdoptionPlan | MetricTemplate | NotificationChannel | PlanDecision

@@ -14,11 +14,18 @@ from rollout.plan.base import GROUP
 from rollout.plan.finding import Finding, Level
 from rollout.plan.located import Located, Manifest, Place, spell_path
 from rollout.plan.mistakes import Mistake, closest, mistakes, nulls
-from rollout.plan.objects import CanaryPlan, Document, MeshAdoptionPlan, MetricTemplate, PlanDecision
+from rollout.plan.objects import (
+    CanaryPlan,
+    Document,
+    MeshAdoptionPlan,
+    MetricTemplate,
+    NotificationChannel,
+    PlanDecision,
+)
 from rollout.plan.positions import Mark, Source, read
 
-_MODELS: Final[Mapping[str, type[CanaryPlan | MeshAdoptionPlan | MetricTemplate | PlanDecision]]] = {
-    model.__name__: model for model in (CanaryPlan, MeshAdoptionPlan, MetricTemplate, PlanDecision)
+_MODELS: Final[Mapping[str, type[Document]]] = {
+    model.__name__: model for model in (CanaryPlan, MeshAdoptionPlan, MetricTemplate, NotificationChannel, PlanDecision)
 }
 
 

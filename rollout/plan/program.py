@@ -13,24 +13,30 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Final, Literal
 
-import orjson
-from pydantic import (
-    ConfigDict,
-    Discriminator,
-    SerializerFunctionWrapHandler,
-    TypeAdapter,
-    ValidatorFunctionWrapHandler,
-    WrapSerializer,
-    WrapValidator,
-)
+from pydantic import ConfigDict, Discriminator
 from pydantic.alias_generators import to_camel
 
+from rollout.plan.called import Hook
 from rollout.plan.canary import OnFailure
 from rollout.plan.gate import MetricLabels, Provider
-from rollout.plan.sequential import CompareGate, SloGate, TrafficGate
 
-FORMAT: Final = 2
-"""Raised when a stored program could be misread by an older engine, or an older program by this one."""
+# a program has its gates and units: who reads one finds them here
+from rollout.plan.limits import ConditionGate as ConditionGate
+from rollout.plan.limits import CountGate as CountGate
+from rollout.plan.limits import Gate as Gate
+from rollout.plan.limits import Limits as Limits
+from rollout.plan.limits import QueryGate as QueryGate
+from rollout.plan.limits import ReadyGate as ReadyGate
+from rollout.plan.limits import UnitName as UnitName
+from rollout.plan.limits import beyond_plain as beyond_plain
+
+FORMAT: Final = 3
+"""The newest format that this version reads. Raised when a stored program could be misread by an older engine, or an
+older program by this one. 3: programs with hooks, with approvals by certain people, with requests that are chosen for
+the candidate or copied to it, or with gates that `limits.beyond_plain` tells, all of which an engine of format 2 would
+leave out."""
+PLAIN: Final = 2
+"""The format of programs that older engines read as well."""
 
 LEAST: Final = 0.01
 """Percent: routers count in this unit, and what is neither nothing nor all is never rounded to it."""
@@ -55,18 +61,26 @@ class Prepare:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Give the candidate `weight` percent of the requests."""
+    """Give the candidate `weight` percent of the requests, and besides those that match (`Backends.matches`)."""
 
     weight: float
+    matched: bool = False
+    """Whether what matches goes to the candidate."""
+    mirror: float = 0.0
+    """Percent of the requests that are copied to the candidate besides."""
     kind: Literal["route"] = "route"
 
 
 @dataclass(frozen=True, slots=True)
 class Approve:
-    """Wait for a person, `within` seconds; then do `otherwise`."""
+    """Wait for so many people, `within` seconds; then do `otherwise`."""
 
     within: float
-    otherwise: Literal["rollback", "promote"]
+    otherwise: Literal["rollback", "promote", "hold"]
+    users: tuple[str, ...] = ()
+    """Who may approve, with the members of `groups`; everybody with the right to promote when both are empty."""
+    groups: tuple[str, ...] = ()
+    count: int = 1
     kind: Literal["approve"] = "approve"
 
 
@@ -93,14 +107,12 @@ class Conclude:
 
 
 @dataclass(frozen=True, slots=True)
-class UnitName:
-    """A workload of the run's namespace, as people write it: `Deployment/web`."""
+class Call:
+    """Have a hook say yes."""
 
-    kind: str
-    name: str
-
-    def __str__(self) -> str:
-        return f"{self.kind}/{self.name}"
+    hook: str
+    """Its name."""
+    kind: Literal["call"] = "call"
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,71 +172,9 @@ class Withdraw:
 MeshInstruction = Enrol | Label | SetMode | Shadow | Apply
 """What a mesh driver makes come true."""
 Instruction = Annotated[
-    Prepare | Route | Approve | Release | Conclude | MeshInstruction | Withdraw,
+    Prepare | Route | Approve | Call | Release | Conclude | MeshInstruction | Withdraw,
     Discriminator("kind"),
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class CountGate:
-    """A threshold on a built-in metric: shares of raw request counts of the candidate."""
-
-    name: str
-    metric: Literal["success", "slow"]
-    every: float
-    failures: int
-    over: int
-    min: float | None = None
-    max: float | None = None
-    min_requests: int = 20
-    slower_than: float | None = None
-    on_no_data: Literal["hold", "pass", "fail"] = "hold"
-    observe_only: bool = False
-    kind: Literal["count"] = "count"
-
-
-@dataclass(frozen=True, slots=True)
-class QueryGate:
-    """A threshold on any PromQL scalar. `query` is complete: every variable has been replaced."""
-
-    name: str
-    query: str
-    every: float
-    failures: int
-    over: int
-    min: float | None = None
-    max: float | None = None
-    unit: str = ""
-    provider: Provider | None = None
-    on_no_data: Literal["hold", "pass", "fail"] = "hold"
-    observe_only: bool = False
-    kind: Literal["query"] = "query"
-
-
-@dataclass(frozen=True, slots=True)
-class ReadyGate:
-    """Nobody is known who would be cut off by STRICT. As long as somebody is, the step waits and names them."""
-
-    name: str
-    units: tuple[UnitName, ...]
-    window: float
-    """Seconds of traffic that are looked at."""
-    every: float
-    excused: tuple[UnitName, ...] = ()
-    """Callers that the plan excepts, with a reason: cutting them off is meant."""
-    failures: int = 1
-    over: int = 1
-    min: float | None = None
-    max: float | None = 0.0
-    unit: str = "blockers"
-    on_no_data: Literal["hold"] = "hold"
-    observe_only: bool = False
-    kind: Literal["ready"] = "ready"
-
-
-Limits = CountGate | QueryGate | ReadyGate
-"""A gate that compares each look with fixed limits."""
-Gate = Annotated[CountGate | QueryGate | ReadyGate | CompareGate | SloGate | TrafficGate, Discriminator("kind")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +193,10 @@ class Step:
     """`return`: undo what was done since the step `back_to`, and hold there."""
     back_to: str = ""
     """The name of the step that a failure returns to; this one when empty."""
+    early: bool = False
+    """Over before the hold is, once every gate has proved its case."""
+    during: tuple[str, ...] = ()
+    """Names of the hooks that are called again and again while it holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +207,23 @@ class Side:
     host: str = ""
     subset: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A condition for a text, all of it for `exact` and `regex`."""
+
+    how: Literal["exact", "prefix", "regex"]
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """Requests that are chosen: every condition holds."""
+
+    headers: Mapping[str, Text] = field(default_factory=dict)
+    """By name, in small letters."""
+    query: Mapping[str, Text] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,6 +239,10 @@ class Backends:
     stable: Side
     candidate: Side
     virtual_services: tuple[str, ...] = ()
+    matches: tuple[Match, ...] = ()
+    """Requests that go to the candidate whatever its weight is, while a route says so; one of them is enough."""
+    mirror: float = 0.0
+    """Percent of the requests that are copied to the candidate, while a route says so; of several steps, the most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,7 +291,13 @@ class Program:
     steps: tuple[Step, ...]
     settings: Settings = field(default_factory=Settings)
     adoption: Adoption | None = None
-    format: int = FORMAT
+    format: int = PLAIN
+    hooks: tuple[Hook, ...] = ()
+    """Who is called in the course of the run."""
+
+    def hook(self, name: str) -> Hook:
+        """The hook of this name."""
+        return next(hook for hook in self.hooks if hook.name == name)
 
     @property
     def split(self) -> Backends:
@@ -328,55 +309,6 @@ class Program:
     def namespace(self) -> str:
         """Where all of it happens."""
         return self.adoption.namespace if self.adoption is not None else self.split.namespace
-
-
-_GATES: Final[TypeAdapter[tuple[Gate, ...]]] = TypeAdapter(tuple[Gate, ...], config=STORED)
-
-
-def _with_table(program: Program, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-    """Write each gate once: the steps of a program mostly have the same ones, and name them by place."""
-    stored: dict[str, Any] = write(program)
-    table: list[Any] = []
-    for step in stored["steps"]:
-        table += [gate for number, gate in enumerate(step["gates"]) if gate not in (*table, *step["gates"][:number])]
-        step["gates"] = [table.index(gate) for gate in step["gates"]]
-    return stored | {"gates": table}
-
-
-def _from_table(stored: Any, read: ValidatorFunctionWrapHandler) -> Program:
-    """Give each step its gates; equal ones are one object in memory, too."""
-    if isinstance(stored, Mapping) and isinstance(stored.get("steps"), bytes):
-        stored = dict(stored, steps=orjson.loads(stored["steps"]))
-    if isinstance(stored, Mapping):
-        stored = {"backends": None, **stored}
-    if isinstance(stored, Mapping) and "gates" in stored:
-        table = dict(enumerate(_GATES.validate_python(stored["gates"])))
-        try:
-            steps = [dict(step, gates=[table[place] for place in step["gates"]]) for step in stored["steps"]]
-        except (LookupError, TypeError) as error:
-            raise ValueError(f"the steps do not fit the table of gates: {error!r}") from None
-        stored = dict(stored, steps=steps)
-    program: Program = read(stored)
-    return program
-
-
-StoredProgram = Annotated[Program, WrapSerializer(_with_table), WrapValidator(_from_table)]
-"""A program as it lies in a run."""
-
-PROGRAM: Final[TypeAdapter[Program]] = TypeAdapter(StoredProgram)
-"""Reads and writes a stored program."""
-
-
-def dump(program: Program) -> dict[str, Any]:
-    """The stored form of a program."""
-    stored: dict[str, Any] = PROGRAM.dump_python(program, mode="json", by_alias=True, exclude_none=True)
-    return stored
-
-
-def packed(stored: Mapping[str, Any]) -> dict[str, Any]:
-    """A stored program with its steps as bytes, a sixth of their size in memory; it is read as the other is."""
-    steps = stored.get("steps")
-    return {**stored, "steps": orjson.dumps(steps)} if isinstance(steps, list) else dict(stored)
 
 
 def weight_of(step: Step) -> float | None:

@@ -8,15 +8,27 @@ Times are seconds since the epoch (floats), so that deciding stays arithmetic.
 
 from __future__ import annotations
 
+import base64
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, ClassVar, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
-from pydantic import ConfigDict, TypeAdapter
+import orjson
+from pydantic import (
+    ConfigDict,
+    SerializerFunctionWrapHandler,
+    TypeAdapter,
+    ValidatorFunctionWrapHandler,
+    WithJsonSchema,
+    WrapSerializer,
+    WrapValidator,
+)
 
 from rollout.plan.evidence import Evidence
-from rollout.plan.program import STORED, StoredProgram
+from rollout.plan.program import STORED
+from rollout.plan.stored import StoredProgram
 
 
 class Phase(StrEnum):
@@ -102,6 +114,60 @@ class GateState:
     """The next look only says where the counters begin: what was before is no evidence of this attempt."""
     evidence: Evidence | None = None
     """What all looks together are worth, for a gate that judges by evidence."""
+    nodes: Mapping[str, str] = field(default_factory=dict)
+    """Where the candidate's worst pods are, so that it is known when they are gone; of pods with bad requests only."""
+
+
+GATES: Final = TypeAdapter(dict[str, GateState])
+"""Reads and writes what is remembered of gates."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One answer that a gate was shown: all that its verdict came from, beside the gate's memory (`decide.matrix`)."""
+
+    at: float
+    step: int
+    gate: str
+    judged: bool
+    weight: float
+    requests: float
+    """What the gate had counted in this step."""
+    anew: bool
+    sample: str
+    """The answer, as text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Answers one after the other, and what the gates remembered before the first."""
+
+    base: Mapping[str, GateState] = field(default_factory=dict)
+    rows: tuple[Row, ...] = ()
+
+
+def _compressed(segments: Any, write: SerializerFunctionWrapHandler) -> str:
+    """A text: the API server must not look into it, and it is a fifth as long."""
+    return base64.b64encode(zlib.compress(orjson.dumps(write(segments)))).decode()
+
+
+def _decompressed(stored: Any, read: ValidatorFunctionWrapHandler) -> tuple[Segment, ...]:
+    if isinstance(stored, str):
+        try:
+            stored = orjson.loads(zlib.decompress(base64.b64decode(stored)))
+        except (ValueError, zlib.error) as error:
+            raise ValueError(f"the count matrix is damaged: {error}") from None
+    found: tuple[Segment, ...] = read(stored)
+    return found
+
+
+Matrix = Annotated[
+    tuple[Segment, ...],
+    WrapSerializer(_compressed, return_type=str),
+    WrapValidator(_decompressed),
+    WithJsonSchema({"type": "string"}),
+]
+"""The count matrix as it lies in a run, oldest segment first: two of them at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +200,34 @@ class Pause:
 
 
 @dataclass(frozen=True, slots=True)
+class HookState:
+    """What is remembered of a hook: its latest call, written before it is made."""
+
+    number: int
+    """Of the call among all of this hook in the run: names the Job, and is what a receiver knows a repetition by."""
+    step: int
+    attempt: float
+    """The attempt at the step (its `since`) that it was made for."""
+    begun: float
+    tries: int = 1
+    repeats: int = 0
+    """So often it was made again because nobody knew of it."""
+    there: bool = False
+    """Its Job has been seen."""
+    verdict: Literal["", "passed", "failed"] = ""
+    text: str = ""
+    """The answer, in words."""
+    at: float = 0.0
+    """When it answered."""
+    failures: int = 0
+    """So many answers in a row were not a yes."""
+    answered: bool = False
+    """An earlier call of this attempt was answered."""
+    gone: bool = False
+    """Its Job has been removed."""
+
+
+@dataclass(frozen=True, slots=True)
 class State:
     """All that the engine remembers of a run."""
 
@@ -147,18 +241,25 @@ class State:
     started: float = 0.0
     ended: float | None = None
     paused: Pause | None = None
+    standing: float | None = None
+    """Since when it has stood still by a rule (`decide.standstill`)."""
     waited: float = 0.0
-    """Seconds of this step that count neither for its deadline nor for an approval's time: it was paused."""
+    """Seconds of this step that count neither for its deadline nor for an approval's time: it was paused, or stood
+    still."""
     held_since: float | None = None
     """When the step's instructions were done and its hold began."""
     hold_waited: float = 0.0
-    """Seconds since then that do not count for the hold: it was paused."""
+    """Seconds since then that do not count for the hold: it was paused, or stood still."""
     settled: float | None = None
     """A change of routes is relied on from this moment."""
     drained: float | None = None
     """The candidate may be deleted from this moment."""
     weight: float = 0.0
     """Percent asked of the router."""
+    matched: bool = False
+    """Asked of the router besides: that chosen requests go to the candidate."""
+    mirrored: float = 0.0
+    """Percent asked of the router besides, of copies for the candidate."""
     routed: float | None = None
     """Percent last seen in place; differs from `weight` while our own write has not landed."""
     heals: tuple[float, ...] = ()
@@ -185,13 +286,21 @@ class State:
     """The reason to end the run, once for each time in a row that it was seen; it must be seen thrice to count."""
     approved: bool = False
     """A person, or the approval's own rule, let this step pass."""
+    approvals: tuple[str, ...] = ()
+    """Who has approved this step so far."""
     full: bool = False
     """A person ordered promotion without what is left of the analysis."""
     undo: bool = False
     """A person ordered that the Deployment gets the stable template back at the end."""
     gates: Mapping[str, GateState] = field(default_factory=dict)
+    matrix: Matrix = ()
+    """What the gates were shown, for `rollout replay`."""
     journal: tuple[Entry, ...] = ()
+    hooks: Mapping[str, HookState] = field(default_factory=dict)
+    """By name, of those that were called."""
     notes: tuple[Note, ...] = ()
+    forgotten: int = 0
+    """So many older lines of the story are not kept any more: the first that is kept has the number after it."""
     decisions: tuple[str, ...] = ()
     """UIDs of the decisions that were consumed in this run, each with the digest of its name and content."""
     step_times: tuple[float, ...] = ()

@@ -12,6 +12,8 @@ from typing import Final, Literal
 
 Metric = Literal["success", "slow"]
 Undecided = Literal["hold", "pass", "fail"]
+GateFails = Literal["rollback", "hold", "promote"] | None
+"""What the failure of a gate does; None: what its step says. `promote`: nothing stops, it is only said."""
 
 MAX_HOLD: Final = 1800.0
 BETA: Final = 0.05
@@ -36,6 +38,7 @@ class CompareGate:
     on_inconclusive: Undecided = "hold"
     max_hold: float = MAX_HOLD
     observe_only: bool = False
+    on_failure: GateFails = None
     kind: Literal["compare"] = "compare"
 
 
@@ -56,6 +59,7 @@ class SloGate:
     on_inconclusive: Undecided = "hold"
     max_hold: float = MAX_HOLD
     observe_only: bool = False
+    on_failure: GateFails = None
     kind: Literal["slo"] = "slo"
 
 

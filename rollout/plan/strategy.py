@@ -68,8 +68,10 @@ class Guards(Protocol):
         """For stages that lock out: volume, failures that callers see, connections, 403s; silence is failure."""
         ...
 
-    def shadow(self, unit: UnitName | None, window: float, every: float) -> tuple[Gate, ...]:
-        """Nothing that STRICT would refuse in the window."""
+    def shadow(
+        self, unit: UnitName | None, window: float, every: float, left_open: Mapping[UnitName, tuple[int, ...]]
+    ) -> tuple[Gate, ...]:
+        """Nothing that STRICT would refuse in the window; but for what comes to container ports that are left open."""
         ...
 
     def shadow_policies(self, unit: UnitName, window: float, every: float) -> tuple[Gate, ...]:

@@ -321,6 +321,10 @@ class Mesh(Protocol):
         """What lets plaintext into these container ports of a unit although the rest is STRICT."""
         ...
 
+    def admit(self, unit: Unit, principals: Sequence[str]) -> Json:
+        """A policy that admits these identities to a unit, and nobody else; as the metrics write identities."""
+        ...
+
     def touches(self, program: Program) -> tuple[Read, ...]:
         """What has to be read besides `reads`, to see how far the instructions of a program are."""
         ...

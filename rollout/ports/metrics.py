@@ -48,7 +48,35 @@ class VectorAsk:
     provider_namespace: str = ""
 
 
-Ask = CountAsk | ScalarAsk | VectorAsk
+@dataclass(frozen=True, slots=True)
+class PastAsk:
+    """What the counters of one workload were: a range query, for the start of a run and for people, never for a look.
+
+    `of` has a `slower_than` where it asks for `slow`.
+    """
+
+    of: CountAsk
+    start: float
+    end: float
+    """From when to when, seconds since the epoch."""
+    step: float = 15.0
+    """Seconds between two values."""
+
+    @property
+    def provider(self) -> Provider | None:
+        """Where to ask."""
+        return self.of.provider
+
+    @property
+    def provider_namespace(self) -> str:
+        """Where the provider's Secrets are."""
+        return self.of.provider_namespace
+
+
+Ask = CountAsk | ScalarAsk | VectorAsk | PastAsk
+
+Track = tuple[tuple[float, float, float], ...]
+"""One pod's counters over time: seconds since the epoch, requests, bad requests; cumulative, oldest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +91,8 @@ class Series:
 class Reading:
     """The answer to one ask.
 
-    `value`: a number, counters by pod, or series.  `no-data`: the query answered and there is nothing, or NaN.
+    `value`: a number, counters by pod, now or over time, or series.  `no-data`: the query answered, and there is
+    nothing, or NaN.
     `stale`: the newest sample is older than it should be.  `many`: several series where one number was asked for.
     `unknown`: outage, timeout, error; `detail` says which, without secrets.
     """
@@ -78,6 +107,8 @@ class Reading:
     detail: str = ""
     edge: float | None = None
     """For `slow`: the histogram edge that was used, seconds."""
+    past: Mapping[str, Track] = field(default_factory=dict)
+    """For a `PastAsk`, by pod; never empty with `value`."""
     within: Mapping[float, float] = field(default_factory=dict)
     """For `slow` without a bound: how many of all requests were at most as slow as each edge, seconds."""
 

@@ -28,9 +28,19 @@ class Feature(StrEnum):
     """What a router may be able to do."""
 
     FRACTIONS = "fractions"
-    MATCH = "match"
-    MIRROR = "mirror"
+    """Weights finer than whole percents."""
+    SUBSETS = "subsets"
+    """A traffic-only plan may shift between subsets of one Service."""
+    NAMED = "named"
+    """Only those routes are steered that the plan names."""
     TCP = "tcp"
+    """Connections are split, not requests only."""
+    MATCHES = "matches"
+    """Requests that match `Backends.matches` go to the candidate whatever its weight is. Such a router's `steer` puts
+    rules for them in, and takes them out where there are no matches; its `view` says whether they are in."""
+    MIRROR = "mirror"
+    """`Backends.mirror` percent of the requests are copied to the candidate, and what it answers is dropped. Such a
+    router's `steer` sees to it that as many are, and none where it is 0; its `view` says how many are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,16 +50,26 @@ class Read:
     kind: Kind
     namespace: str = ""
     optional: bool = False
-    """A kind that is not served counts as an empty list."""
+    """The router can do without it. A kind that is not served is absent from what was read; an object that may not be
+    read counts as an empty list."""
     about: tuple[str, ...] = ()
     """Only what may concern these Services (`name.namespace`) is of interest; everything when empty."""
+    name: str = ""
+    """Only the object of this name: settings of others, which may be a minute old."""
+    older: tuple[Kind, ...] = ()
+    """The kind in older versions: the first that is served is read, and written."""
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """All versions, in the order in which they are tried."""
+        return (self.kind, *self.older)
 
 
 Concerns = Callable[[Json], Collection[str] | None]
 """Which Services (`name.namespace`) an object is about; None when it may be about any."""
 
 Objects = Mapping[Kind, Sequence[Json]]
-"""What was read, by kind."""
+"""What was read, by kind in the version that is served; kinds that are not served are not in it."""
 
 
 Labels = Mapping[str, str]
@@ -99,8 +119,18 @@ class RouteView:
     drift: str = ""
     leftovers: tuple[Ref, ...] = ()
     """Objects of this run that still exist (subset objects, routes we made)."""
+    pending: str = ""
+    """Why what is written does not hold yet: whoever makes it come true has not looked at it. Empty if nobody says."""
+    refused: str = ""
+    """Why what is written will not hold: whoever makes it come true has looked at it, and refuses."""
+    matched: bool = False
+    """Rules of ours lead chosen requests to the candidate; they are all there unless `where` is `mixed`."""
+    mirrored: float = 0.0
+    """Percent of the requests that routes copy to the candidate, all the same unless `where` is `mixed`."""
 
 
+ALL_WRITES: Final = ("create", "patch", "delete")
+"""Of a kind that a router makes objects of, and patches its owner's."""
 NOBODY: Final = Crowd()
 """When no pods are known."""
 
@@ -112,6 +142,26 @@ class Router(Protocol):
     features: frozenset[Feature]
     concerns: Mapping[Kind, Concerns]
     """For kinds that are read of all namespaces: what an object is about, so that a cache can find it."""
+    retired: str
+    """Why nobody should begin with it, and what to use instead; empty for a router with a future."""
+
+    @property
+    def part(self) -> str:
+        """The part of an installation that brings its rights; routers that write the same kinds may share one.
+
+        Empty for one that every installation can use.
+        """
+        ...
+
+    @property
+    def splits(self) -> str:
+        """What it splits traffic with, in words, for the role that has its rights."""
+        ...
+
+    @property
+    def writes(self) -> Mapping[Kind, Collection[str]]:
+        """What it does to which kinds, in all versions: `create`, `patch`, `delete`."""
+        ...
 
     def reads(self, backends: Backends) -> tuple[Read, ...]:
         """What the other methods need to see."""

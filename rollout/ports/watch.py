@@ -54,7 +54,10 @@ class Gone:
 
 @dataclass(frozen=True, slots=True)
 class Blind:
-    """The watch broke, or cannot begin; what is known may be old until the next `Listed` or `Seeing`. Told once."""
+    """The watch broke, or cannot begin; what is known may be old until the next `Listed` or `Seeing`.
+
+    Told once, and again when the reason is of another sort: that we may not read, or that nobody answers.
+    """
 
     error: RolloutError
 

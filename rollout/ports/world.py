@@ -6,8 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from rollout.plan.strategy import AdoptionStrategy, Strategy
+from rollout.ports.channel import Channel, Http
 from rollout.ports.clock import Clock, Schedules, unscheduled
 from rollout.ports.cluster import Cluster
+from rollout.ports.hooks import Hooks
+from rollout.ports.memo import Memo
 from rollout.ports.mesh import Mesh
 from rollout.ports.metrics import Metrics
 from rollout.ports.router import Router
@@ -32,3 +35,11 @@ class World:
     """The strategies for plans of adoption."""
     schedules: Schedules = unscheduled
     """Reads the schedules of CronJobs."""
+    memo: Memo = field(default_factory=Memo)
+    """What was read at a price and may be a little old."""
+    channels: Mapping[str, Channel] = field(default_factory=dict)
+    """The kinds of channels by which people are told."""
+    http: Http | None = None
+    """Who sends what they are told; None where nobody is."""
+    hooks: Hooks | None = None
+    """Who calls hooks; None where nobody can."""

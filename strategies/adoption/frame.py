@@ -63,6 +63,14 @@ class Frame:
             back_to=back_to,
         )
 
+    def recount(self, what: str, gates: Iterable[Gate], patience: float) -> Step:
+        """A step that writes nothing: what was counted before somebody was asked, or before a failure, may be old.
+
+        It passes at its first look when nothing has come up since, and waits for `patience` seconds otherwise.
+        """
+        deadline = seconds(self.stage.deadline or self.plan.spec.analysis.deadline) + patience
+        return Step(f"recount-{what}", (), gates=tuple(gates), deadline=deadline, on_failure="return")
+
     def approval(self) -> list[Step]:
         """The step that waits for a person before the stage, if the plan has one."""
         approve = self.stage.approve

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from rollout.errors import InvalidInput
@@ -54,7 +55,13 @@ def authorize(frame: Frame, stage: Authorize, who: People) -> list[Step]:
             )
         trials.append(("deny-by-default-dry-run", NOTHING))
         final.append(("deny-by-default", NOTHING))
-    return [*_tried(frame, stage, who, trials), *(_enforced(frame, who, name, raw) for name, raw in final)]
+    steps, in_force = _tried(frame, stage, who, trials), set[UnitName]()
+    for name, raw in final:
+        units = [it.unit for it in _selected(raw, who)]
+        # a workload under a policy in force would be counted without it
+        steps += _enforced(frame, stage, (name, raw), units, [it for it in units if it not in in_force])
+        in_force.update(units)
+    return steps
 
 
 def is_drill(manifest: Manifest) -> bool:
@@ -79,11 +86,20 @@ def _tried(frame: Frame, stage: Authorize, who: People, trials: list[tuple[str, 
     return [*steps, last]
 
 
-def _enforced(frame: Frame, who: People, name: str, raw: Json) -> Step:
-    units = [it.unit for it in _selected(raw, who)]
+def _enforced(
+    frame: Frame, stage: Authorize, policy: tuple[str, Json], units: list[UnitName], counted: list[UnitName]
+) -> list[Step]:
+    """One policy in force; right before it, what it would refuse is counted again."""
+    name, raw = policy
     about: list[UnitName | None] = [None] if len(units) > _EACH or not units else [*units]
     unit = units[0] if len(units) == 1 else None
-    return frame.step(name, (_applied(raw, dry_run=False),), frame.locked(*about), unit=unit)
+    step = frame.step(name, (_applied(raw, dry_run=False),), frame.locked(*about), unit=unit)
+    guards, window = frame.facts.guards, seconds(stage.window)
+    if guards is None or not counted:
+        return [step]
+    gates = told_apart((it, guards.shadow_policies(it, window, frame.every)) for it in counted)
+    again = frame.recount(name.removeprefix("policy-"), gates, window)
+    return [again, replace(step, back_to=again.name)]
 
 
 def _applied(raw: Json, *, dry_run: bool) -> Apply:

@@ -12,6 +12,7 @@ import yaml
 
 from rollout.controller.status import plan_status, run_status
 from rollout.plan.base import Json
+from rollout.plan.channel import ChannelSpec
 from rollout.plan.evidence import Bets, Evidence
 from rollout.plan.lint import rules
 from rollout.plan.mistakes import READING
@@ -23,19 +24,22 @@ from rollout.plan.run import (
     Entry,
     GateState,
     Holding,
+    HookState,
     Look,
     Note,
     Pause,
     Phase,
     Revision,
+    Row,
     RunSpec,
+    Segment,
     State,
     dump_spec,
     dump_state,
 )
 from rollout.plan.strategy import Facts
 from strategies.canary import Canary
-from tests.kit import adoptions
+from tests.kit import adoptions, wired
 from tests.kit.apiserver import ApiServer
 from tests.kit.plans import BROKEN, CLEAN, TRAFFIC, Broken, text
 
@@ -49,8 +53,8 @@ CEL = {
     if rule.check is None and rule.code not in READING
 }
 """What the API server says of rules that models share, in the words of one of them."""
-LIST_MAPS = {"RO135"}
-"""Lint rules that the API server enforces by itself: names of gates are the keys of their list."""
+LIST_MAPS = {"RO135", "RO284"}
+"""Lint rules that the API server enforces by itself: names of gates and hooks are the keys of their lists."""
 
 
 def create(apiserver: ApiServer, source: str, *options: str) -> str:
@@ -114,6 +118,21 @@ def test_an_adoption_comes_back_and_means_the_same(apiserver: ApiServer, namespa
     stored = json.loads(create(apiserver, source, "--dry-run=server", "-o", "json"))
     (written,) = parse(source)
     assert from_object(stored).spec == written.document.spec
+
+
+@pytest.mark.parametrize("broken", wired.BROKEN, ids=lambda broken: broken.code)
+def test_the_server_refuses_channels_that_reading_refuses(apiserver: ApiServer, namespace: str, broken: Broken) -> None:
+    source = wired.text(broken.spec, namespace=namespace)
+    if broken.code in CEL:
+        assert any(said in refusal(apiserver, source) for said in CEL[broken.code])
+    else:
+        assert "created" in create(apiserver, source, "--dry-run=server")
+
+
+def test_a_channel_comes_back_and_means_the_same(apiserver: ApiServer, namespace: str) -> None:
+    for spec in (wired.CLEAN, {"type": "webhook", "address": "https://example.com/hooks.slack.com/x"}):
+        stored = json.loads(create(apiserver, wired.text(spec, namespace=namespace), "--dry-run=server", "-o", "json"))
+        assert from_object(stored).spec == ChannelSpec.model_validate(spec)
 
 
 @pytest.mark.parametrize("limit", [[1], {"a": 1}, "99", "abc"])
@@ -181,6 +200,8 @@ def full_state() -> State:
         settled=4.0,
         drained=5.0,
         weight=10.5,
+        matched=True,
+        mirrored=5.0,
         routed=10.0,
         prepared=1,
         floor=3,
@@ -195,6 +216,9 @@ def full_state() -> State:
         undo=True,
         gates={"slow": gate},
         journal=(Entry("route", "networking.istio.io/v1", "VirtualService", "shop", "web", "pin", "uid", undo),),
+        forgotten=2,
+        approvals=("ana",),
+        hooks={"load": HookState(2, 1, 1.5, 2.5, verdict="passed", text="it answered 200", at=3.5, answered=True)},
         notes=(note,),
         decisions=("uid",),
         step_times=(1.0, 2.0),
@@ -203,8 +227,10 @@ def full_state() -> State:
         undo_to="0123456789ab",
         sized=4.0,
         heals=(2.0, 4.0),
+        standing=2.5,
         releases=(1.0, 2.0),
         back="enrol-deployment-web",
+        matrix=(Segment({"success": GateState(total=4.0)}, (Row(1.0, 2, "success", True, 10.0, 4.0, False, "[]"),)),),
     )
 
 

@@ -89,13 +89,16 @@ class Desk:
     def kubectl(self, *args: str, by: str = "approver", stdin: str | None = None) -> str:
         return self.apiserver.kubectl("--namespace", self.namespace, "--as", by, *args, stdin=stdin)
 
-    def decide(self, caller: str, verb: str = "abort", *, full: bool = False, **fields: Any) -> Json:
+    def decide(
+        self, caller: str, verb: str = "abort", *, full: bool = False, member: tuple[str, ...] = (), **fields: Any
+    ) -> Json:
         """What `kubectl create -f` stores; the name is the caller's own, as the mode `match` wants it."""
         given = {"plan": "web", "run": "web-1", "runUid": "u", "verb": verb, "by": caller, "full": full, **fields}
         spec = {key: value for key, value in given.items() if value is not None}
         meta = {"name": f"d{next(NUMBERS)}"}
         obj = {"apiVersion": "meshrollout.dev/v1alpha1", "kind": "PlanDecision", "metadata": meta, "spec": spec}
-        done = self.kubectl("create", "-f", "-", "-o", "json", by=caller, stdin=json.dumps(obj))
+        groups = [f"--as-group={group}" for group in member]
+        done = self.kubectl("create", "-f", "-", "-o", "json", *groups, by=caller, stdin=json.dumps(obj))
         made: Json = json.loads(done)
         return made
 
@@ -103,6 +106,18 @@ class Desk:
         with pytest.raises(AssertionError) as refusal:
             self.decide(caller, verb, **fields)
         return str(refusal.value)
+
+    def judges(self) -> bool:
+        """Whether both policies are in force: the server begins with each in its own time."""
+        try:
+            self.decide("clerk")
+            return False
+        except AssertionError as error:
+            judged = "clerk needs the verb abort" in str(error)
+        try:
+            return judged and bool(self.decide("approver", by="mallory")["spec"]["by"] == "approver")
+        except AssertionError as error:
+            return self.mode == "match" and "your name for this API server" in str(error)
 
 
 def eventually(true: Callable[[], object], what: str) -> None:
@@ -123,13 +138,7 @@ def desk(apiserver: ApiServer, request: pytest.FixtureRequest) -> Iterator[Desk]
     apiserver.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=wanted)
     made = Desk(apiserver, namespace, mode)
 
-    def in_force() -> bool:
-        try:
-            return bool(made.decide("approver", by="mallory")["spec"]["by"] == "approver")
-        except AssertionError as error:
-            return mode == "match" and "your name for this API server" in str(error)
-
-    eventually(in_force, "the policy is in force")
+    eventually(made.judges, "the policies are in force")
     yield made
     apiserver.kubectl("delete", "namespace", namespace, "--wait=false")
 
@@ -177,6 +186,14 @@ def test_nobody_decides_without_a_name(desk: Desk) -> None:
         assert desk.decide("approver", by=None)["spec"]["by"] == "approver"
     else:
         assert "it is empty" in desk.refused("approver", by=None)
+
+
+def test_nobody_decides_for_a_group_that_he_is_not_in(desk: Desk) -> None:
+    assert desk.decide("approver", member=("sre", "web"), groups=["sre"])["spec"]["groups"] == ["sre"]
+    assert "you are not in the group leads of spec.groups" in desk.refused(
+        "approver", member=("sre",), groups=["sre", "leads"]
+    )
+    assert "you are not in the group sre of spec.groups" in desk.refused("approver", groups=["sre"])
 
 
 def test_a_name_too_long_for_the_field_is_cut(desk: Desk) -> None:

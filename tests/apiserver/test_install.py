@@ -7,7 +7,6 @@ removed.  Who may what is asked of the server itself, with SubjectAccessReviews.
 from __future__ import annotations
 
 import json
-import time
 import uuid
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -19,14 +18,16 @@ import yaml
 
 from rollout.adapters.kube.cluster import KubeCluster
 from rollout.adapters.memory.world import World as Simulation
+from rollout.adapters.routers.istio import Istio
 from rollout.adapters.systemclock import SystemClock
 from rollout.checks.needs import (
     HOLD_MODE,
-    ISTIO,
     MESH,
     MESH_AROUND,
     MESH_PREFLIGHT,
     MESH_TRAFFIC,
+    MESH_UNATTENDED,
+    NOTIFICATIONS,
     PREFLIGHT,
     RELEASE,
     TELL,
@@ -34,6 +35,7 @@ from rollout.checks.needs import (
     WORKLOAD,
     Need,
     engine,
+    routing,
     watched,
 )
 from rollout.controller.caller import caller
@@ -48,32 +50,12 @@ from rollout.plan.kinds import CLUSTER_ROLE_BINDING, CRD, DEPLOYMENT, NAMESPACE,
 from rollout.ports.cluster import Guard
 from rollout.ports.world import World
 from tests.kit.apiserver import ApiServer
+from tests.kit.reviews import Ask, answers, granted_soon
 
 pytestmark = pytest.mark.apiserver
 
 RIGHTS: Final = "rbac.authorization.k8s.io"
 OURS: Final = "meshrollout.dev"
-EVERYBODY: Final = ("system:authenticated",)
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """A right: who, what, where."""
-
-    user: str
-    verb: str
-    group: str
-    resource: str
-    namespace: str = ""
-    name: str = ""
-    groups: tuple[str, ...] = EVERYBODY
-
-    def review(self) -> Json:
-        resource, _, subresource = self.resource.partition("/")
-        attributes = {"verb": self.verb, "group": self.group, "resource": resource, "subresource": subresource}
-        attributes |= {"namespace": self.namespace, "name": self.name}
-        spec = {"user": self.user, "groups": list(self.groups), "resourceAttributes": attributes}
-        return {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": spec}
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,27 +77,13 @@ class Site:
 
     def allowed(self, asks: Sequence[Ask]) -> dict[Ask, bool]:
         """The server's answers. RBAC follows its objects with some delay, so a no is asked again for a moment."""
-        answers = self._answers(asks)
-        for _ in range(20):
-            if all(answers.values()):
-                break
-            time.sleep(0.1)
-            answers = self._answers(asks)
-        return answers
-
-    def _answers(self, asks: Sequence[Ask]) -> dict[Ask, bool]:
-        if not asks:
-            return {}
-        reviews = json.dumps({"apiVersion": "v1", "kind": "List", "items": [ask.review() for ask in asks]})
-        line = "jsonpath={.status.allowed}{'\\n'}"
-        said = self.apiserver.kubectl("create", "-f", "-", "-o", line, stdin=reviews).split()
-        return {ask: answer == "true" for ask, answer in zip(asks, said, strict=True)}
+        return granted_soon(self.apiserver, asks)
 
     def denied(self, asks: Sequence[Ask]) -> list[Ask]:
         return [ask for ask, allowed in self.allowed(asks).items() if not allowed]
 
     def granted(self, asks: Sequence[Ask]) -> list[Ask]:
-        return [ask for ask, allowed in self._answers(asks).items() if allowed]
+        return [ask for ask, allowed in answers(self.apiserver, asks).items() if allowed]
 
 
 def without_policies(documents: list[Json]) -> list[Json]:
@@ -202,8 +170,13 @@ def namespaced(user: str, needs: Sequence[Need], namespace: str) -> Iterator[Ask
 
 
 async def test_the_account_may_what_the_controller_does(site: Site) -> None:
-    needs = (*watched((*engine(*PLANS), *UNATTENDED, *WORKLOAD, *ISTIO)), *TELL, *PREFLIGHT, *RELEASE)
-    asks = list(namespaced(site.account, (*needs, *MESH, *MESH_TRAFFIC, *MESH_PREFLIGHT), site.shop))
+    needs = (
+        *watched((*engine(*PLANS), *UNATTENDED, *WORKLOAD, *routing([Istio()]), *NOTIFICATIONS)),
+        *TELL,
+        *PREFLIGHT,
+        *RELEASE,
+    )
+    asks = list(namespaced(site.account, (*needs, *MESH, *MESH_TRAFFIC, *MESH_UNATTENDED, *MESH_PREFLIGHT), site.shop))
     asks += namespaced(site.account, (*watched(HOLD_MODE), *MESH_AROUND), "")
     lease = Ask(site.account, "create", "coordination.k8s.io", "leases", site.home)
     asks += [lease, *(replace(lease, verb=verb, name="rollout-controller") for verb in ("get", "patch"))]
@@ -326,7 +299,8 @@ async def test_an_order_is_given_in_the_name_that_the_server_knows(
     apiserver: ApiServer, kube_cluster: KubeCluster
 ) -> None:
     review = json.loads(apiserver.kubectl("auth", "whoami", "-o", "json"))
-    assert await caller(kube_cluster) == review["status"]["userInfo"]["username"]
+    us = review["status"]["userInfo"]
+    assert await caller(kube_cluster) == (us["username"], tuple(us["groups"]))
 
 
 def test_kustomize_builds_base_and_component(apiserver: ApiServer, tmp_path: Path) -> None:
@@ -341,4 +315,4 @@ def test_kustomize_builds_base_and_component(apiserver: ApiServer, tmp_path: Pat
     assert {ref_of(obj): obj for obj in built} == {ref_of(obj): obj for obj in whole}
     plain = list(yaml.safe_load_all(apiserver.kubectl("kustomize", str(tmp_path / "base"))))
     assert {str(ref_of(obj)) for obj in plain} == {str(ref_of(obj)) for obj in manifests(Options())}
-    assert [obj["kind"] for obj in plain].count(CRD.name) == 5
+    assert [obj["kind"] for obj in plain].count(CRD.name) == 6

@@ -151,6 +151,28 @@ spec:
     - destination: {host: web}
 """
 
+OTHER_ROOT = """
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: istio, namespace: istio-system}
+data: {mesh: "rootNamespace: mesh-root"}
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: everything, namespace: mesh-root}
+spec:
+  host: "*.local"
+  trafficPolicy: {connectionPool: {http: {http2MaxRequests: 7}}}
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: private, namespace: istio-system}
+spec:
+  host: "*.local"
+  exportTo: ["."]
+"""
+"""A mesh whose root namespace is not where its control plane is."""
+
 HOSTS = """
 apiVersion: v1
 kind: Service

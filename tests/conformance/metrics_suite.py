@@ -9,13 +9,15 @@ from typing import Literal, Protocol
 
 import pytest
 
-from rollout.ports.metrics import Ask, CountAsk, Metrics, Reading, ScalarAsk, Series, VectorAsk
+from rollout.ports.metrics import Ask, CountAsk, Metrics, PastAsk, Reading, ScalarAsk, Series, VectorAsk
 
 NAMESPACE, WORKLOAD = "shop", "web"
 SUCCESS = CountAsk("success", NAMESPACE, WORKLOAD)
 SLOW = CountAsk("slow", NAMESPACE, WORKLOAD, slower_than=0.5)
 NUMBER = ScalarAsk("the_number")
 CALLERS = VectorAsk("the_callers")
+EPOCH = 1_700_000_100.0
+"""A moment that is a multiple of 15 and of 60 s."""
 
 
 class Bench(Protocol):
@@ -25,6 +27,10 @@ class Bench(Protocol):
 
     def count(self, pod: str, *, total: int, bad: int = 0, slow: int = 0) -> None:
         """Set the counters of a pod of the workload; slow requests take a second."""
+        ...
+
+    def history(self, pod: str, *counters: tuple[float, int, int, int]) -> None:
+        """Set what a pod of the workload has counted: seconds since `EPOCH`, requests, errors, slow requests."""
         ...
 
     def number(self, value: float | None) -> None:
@@ -71,6 +77,30 @@ class MetricsSuite:
         assert (reading.status, reading.edge) == ("value", None)
         assert {edge: reading.within[edge] for edge in (0.25, 0.5, 1.0)} == {0.25: 142.0, 0.5: 142.0, 1.0: 150.0}
         assert reading.pods == {"web-a": (100.0, 0.0), "web-b": (50.0, 0.0)}
+
+    async def test_what_counters_were_comes_by_pod_and_moment(self, bench: Bench) -> None:
+        bench.history("web-a", (0, 100, 1, 5), (15, 120, 1, 6), (30, 150, 4, 9))
+        bench.history("web-b", (15, 10, 0, 0), (30, 30, 0, 2))
+        reading = await one(bench, PastAsk(SUCCESS, EPOCH, EPOCH + 30))
+        assert reading.status == "value"
+        assert reading.past == {
+            "web-a": ((EPOCH, 100.0, 1.0), (EPOCH + 15, 120.0, 1.0), (EPOCH + 30, 150.0, 4.0)),
+            "web-b": ((EPOCH + 15, 10.0, 0.0), (EPOCH + 30, 30.0, 0.0)),
+        }
+        slow = await one(bench, PastAsk(SLOW, EPOCH + 15, EPOCH + 30))
+        assert slow.past["web-a"] == ((EPOCH + 15, 120.0, 6.0), (EPOCH + 30, 150.0, 9.0))
+        assert (await one(bench, PastAsk(SUCCESS, EPOCH, EPOCH + 30, 30.0))).past["web-b"] == ((EPOCH + 30, 30.0, 0.0),)
+
+    async def test_a_workload_without_a_past_has_none(self, bench: Bench) -> None:
+        bench.history("web-a", (0, 100, 1, 5))
+        other = CountAsk("success", NAMESPACE, "web-canary")
+        reading = await one(bench, PastAsk(other, EPOCH, EPOCH + 30))
+        assert (reading.status, reading.past) == ("no-data", {})
+
+    async def test_an_outage_is_no_past_either(self, bench: Bench) -> None:
+        bench.history("web-a", (0, 100, 1, 5))
+        bench.fail("outage")
+        assert (await one(bench, PastAsk(SUCCESS, EPOCH, EPOCH + 30))).status == "unknown"
 
     async def test_another_workload_is_not_counted(self, bench: Bench) -> None:
         bench.count("web-a", total=100)

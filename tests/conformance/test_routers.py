@@ -1,4 +1,4 @@
-"""The port `Router`: the same suite on every router and every way of splitting."""
+"""The port `Router`: the same suite on every router and every way of splitting, in memory and on a real API server."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import pytest
 
 from rollout.adapters.routers.istio import Istio
 from rollout.plan.base import Json
-from rollout.plan.kinds import VIRTUAL_SERVICE
+from rollout.plan.kinds import DESTINATION_RULE, VIRTUAL_SERVICE, Ref
 from rollout.plan.program import Backends, Side
 from rollout.ports.router import Router
 from tests.conformance.istio_manifests import (
     HOSTS,
     MIXED_PORTS,
+    OTHER_ROOT,
     RICH,
     RULE,
     SERVICE,
     TUTORIAL,
     UNRELATED,
-    objects,
 )
 from tests.conformance.router_suite import RouterSuite, Split, World
 
@@ -71,7 +71,7 @@ def split(world: World, backends: Backends) -> Split:
 
 class IstioSuite(RouterSuite):
     backends_: Backends = CANARY
-    manifests: tuple[str, ...] = ()
+    kinds = "istio_kinds"
 
     @pytest.fixture
     def router(self) -> Router:
@@ -81,16 +81,38 @@ class IstioSuite(RouterSuite):
     def backends(self) -> Backends:
         return self.backends_
 
-    @pytest.fixture
-    def world(self) -> World:
-        return World(objects(*self.manifests))
-
     def split(self, world: World) -> Split:
         return split(world, self.backends_)
+
+    def test_a_timeout_that_the_owner_adds_in_mid_run_stays(
+        self, router: Router, backends: Backends, world: World
+    ) -> None:
+        wanted = world.specs()
+        journal = self.steered(router, backends, world, 10)
+        for ref, spec in wanted.items():
+            if spec.get("http"):
+                live = world.objects[ref]
+                live["spec"]["http"][-1]["timeout"] = spec["http"][-1]["timeout"] = "7s"
+                world.put(live)
+        self.go_home(router, backends, world, journal)
+        assert world.specs() == wanted
 
 
 class TestIstioWithoutVirtualService(IstioSuite):
     manifests = (MIXED_PORTS, UNRELATED)
+
+
+class TestIstioOtherRoot(IstioSuite):
+    """The rule of the mesh's root namespace is carried along while the run lasts, wherever that namespace is."""
+
+    manifests = (SERVICE, OTHER_ROOT)
+
+    def test_its_policy_is_carried_along(self, router: Router, backends: Backends, world: World) -> None:
+        self.steered(router, backends, world, 10)
+        policy = {"connectionPool": {"http": {"http2MaxRequests": 7}}}
+        assert world.objects[Ref(DESTINATION_RULE, "shop", "web-7")]["spec"]["trafficPolicy"] == policy
+        findings = router.findings(backends, world.read())
+        assert "RO302" not in [finding.code for finding in findings]
 
 
 class TestIstioTutorial(IstioSuite):

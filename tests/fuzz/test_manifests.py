@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from rollout.plan.lint import lint_manifests
 from rollout.plan.located import Manifest, Place
 from rollout.plan.parse import contents
-from tests.kit.manifests import COPIED
+from tests.kit.copied import COPIED
 from tests.kit.mutations import examples, mutated
 
 pytestmark = pytest.mark.timeout(600)  # a hunt with ROLLOUT_FUZZ takes its time

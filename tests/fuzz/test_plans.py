@@ -28,9 +28,9 @@ from rollout.plan.lint import Known, lint
 from rollout.plan.located import Located, live
 from rollout.plan.objects import CanaryPlan, MetricTemplate
 from rollout.plan.parse import InvalidDocument, from_object, parse
-from rollout.plan.program import PROGRAM, dump
 from rollout.plan.run import RUN_SPEC, Revision, RunSpec, dump_spec
 from rollout.plan.schema import crd_documents
+from rollout.plan.stored import PROGRAM, dump
 from rollout.plan.strategy import Facts
 from rollout.registry import strategies
 from tests.kit.mutations import examples, mutated

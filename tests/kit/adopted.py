@@ -32,6 +32,7 @@ from rollout.plan.kinds import (
 )
 from rollout.ports.clock import Timetable
 from rollout.ports.cluster import Cluster
+from rollout.ports.metrics import ScalarAsk
 from rollout.ports.world import World
 from rollout.registry import routers
 from strategies.mesh_adoption import MeshAdoption
@@ -244,6 +245,11 @@ class Adopted:
     def sent(self, caller: str) -> int:
         """Requests of a caller."""
         return self.memory.traffic.ledger.by_source[CALLERS[caller]]
+
+    async def scalar(self, query: str) -> float | None:
+        """The one number that a query comes to, as Prometheus says it."""
+        ask = ScalarAsk(query)
+        return (await self.memory.metrics.ask([ask]))[ask].value
 
     def pods(self, name: str, namespace: str = SHOP) -> list[Json]:
         """Pods of a workload that are neither over nor going away, by name."""

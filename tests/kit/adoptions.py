@@ -8,7 +8,7 @@ import yaml
 
 from rollout.plan.gate import TemplateSpec
 from rollout.plan.lint import Known
-from tests.kit.plans import Broken
+from tests.kit.plans import WINDOW, Broken
 
 CALLER = "cluster.local/ns/shop/sa/gateway"
 MESH = {"istio": frozenset({"shadow-strict", "shadow-authorization", "live-policy"})}
@@ -85,6 +85,11 @@ def authorize(*given: dict[str, Any], **more: Any) -> dict[str, Any]:
     return stages(**LOCKED, authorize={"policies": list(given)} | more)
 
 
+def window(**changes: Any) -> dict[str, Any]:
+    """An adoption that is allowed in one window."""
+    return {"windows": {"allow": [WINDOW | changes]}}
+
+
 BROKEN = [
     Broken("RO112", "spec.stages.strikt", stages(strikt={})),
     Broken("RO113", "spec.exceptions[0].until", {"exceptions": [PORT | {"until": "2027-02-30"}]}),
@@ -108,6 +113,8 @@ BROKEN = [
         "spec.analysis.gates[0].variables.workload",
         analysis(gates=[OWN | {"variables": {"workload": "web"}}]),
     ),
+    Broken("RO267", "spec.analysis.gates[0].onFailure", analysis(gates=[QUEUE | {"onFailure": "rollback"}])),
+    Broken("RO268", "spec.analysis.gates[0].relativeTo", analysis(gates=[QUEUE | {"relativeTo": "stable"}])),
     Broken("RO240", "spec.analysis", analysis(gates=[{"name": "a", "metric": "success", "min": "99%"}])),
     Broken("RO240", "spec.stages.enrol", stages(enrol={"gates": [{"name": "a", "metric": "success", "min": "99%"}]})),
     Broken("RO241", "spec.stages", stages(authorize={"policies": [policy("web", "web")]})),
@@ -168,4 +175,7 @@ BROKEN = [
         "spec.stages.authorize.policies[0].metadata.annotations.istio.io/dry-run",
         authorize(policy("web", "web", annotations={"istio.io/dry-run": "true"})),
     ),
+    Broken("RO364", "spec.windows.allow[0].start", window(start="0 25 * * *")),
+    Broken("RO365", "spec.windows.deny[0].timeZone", {"windows": {"deny": [WINDOW | {"timeZone": "Mars/Olympus"}]}}),
+    Broken("RO366", "spec.windows.allow[0].duration", window(duration="40d")),
 ]

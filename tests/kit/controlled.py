@@ -13,23 +13,54 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from rollout.adapters.hooks import Calls as Hooks
+from rollout.adapters.hooks.job import JobCalls
+from rollout.adapters.memory.clock import VirtualClock
 from rollout.adapters.memory.faults import Crash, Fault, FaultPlan, FaultyCluster
+from rollout.adapters.memory.hooks import MemoryHooks
 from rollout.adapters.memory.watch import PERFECT, MemoryWatcher, WatchPlan
+from rollout.adapters.serverclock import ServerClock
 from rollout.controller.cached import CachedCluster
-from rollout.controller.leader import Leader
+from rollout.controller.leader import HOME, Leader
 from rollout.controller.loop import Controller
 from rollout.controller.plans import Plans
 from rollout.controller.process import TICK, concerns, scopes
 from rollout.controller.stores import Stores
 from rollout.controller.telemetry import Telemetry
+from rollout.notify.choose import Reach
+from rollout.notify.office import office
 from rollout.plan.base import Json
 from rollout.plan.kinds import CANARY_PLAN, PLAN_DECISION, PLAN_RUN, Ref
 from rollout.plan.run import Phase
+from rollout.ports.channel import Http
+from rollout.ports.clock import Clock
 from rollout.ports.world import World
+from rollout.registry import channels
 from tests.kit.link import Ear, Link
 from tests.kit.sim import ROUTERS, STRATEGIES, Sim
 
+CHANNELS: Final = channels()
 _CRASHES: Final = (Fault.CRASH_BEFORE, Fault.CRASH_AFTER)
+
+
+@dataclass(frozen=True, slots=True)
+class Skewed:
+    """A clock that is wrong: the wall time by `skew` seconds, and the monotonic one begins somewhere else."""
+
+    true: VirtualClock
+    skew: float
+
+    def now(self) -> float:
+        """See `ports.clock.Clock.now`."""
+        return self.true.now() + self.skew
+
+    def monotonic(self) -> float:
+        """See `ports.clock.Clock.monotonic`."""
+        return self.true.monotonic() + 1000.0
+
+    async def sleep(self, seconds: float) -> None:
+        """See `ports.clock.Clock.sleep`."""
+        await self.true.sleep(seconds)
 
 
 @dataclass
@@ -41,6 +72,12 @@ class Process:
     faulty: FaultyCluster
     seen: WatchPlan = PERFECT
     """What is wrong with its watches."""
+    namespaces: tuple[str, ...] = ()
+    """Those that it looks after; all when there are none."""
+    skew: float = 0.0
+    """Seconds by which its wall clock is wrong."""
+    http: Http | None = None
+    """By what it tells people."""
     link: Link = field(init=False)
     dead: bool = False
     controller: Controller = field(init=False)
@@ -50,16 +87,25 @@ class Process:
 
     def __post_init__(self) -> None:
         memory = self.sim.memory
-        clock = memory.clock
+        clock: Clock = memory.clock
         self.link = Link(self.faulty, clock, lambda: memory.objects.revision)
-        self.watcher = MemoryWatcher(memory.cluster, clock, self.seen)
+        self.watcher = MemoryWatcher(memory.cluster, memory.clock, self.seen)
+        clock = self._wrong_clock() if self.skew else clock
         luck = random.Random(f"{self.sim.seed} {self.identity}")
         leader = Leader(self.link, clock, self.identity, _random=luck)
-        stores = Stores(scopes(ROUTERS, ()), concerns(ROUTERS))
+        stores = Stores(scopes(ROUTERS, self.namespaces, HOME if self.http else None), concerns(ROUTERS))
         cached = CachedCluster(self.link, stores, clock, leader.fence)
-        world = World(cached, memory.metrics, clock, ROUTERS, STRATEGIES, self.identity)
-        ear = Ear(self.watcher, self.link.running)
-        self.controller = Controller(clock, ear, stores, concerns(ROUTERS), Plans(world), leader, Telemetry())
+        told = {"channels": CHANNELS, "http": self.http} if self.http else {}
+        told |= {"hooks": Hooks(MemoryHooks(self.sim.outside), JobCalls(cached))}
+        world = World(cached, memory.metrics, clock, ROUTERS, STRATEGIES, self.identity, **told)  # type: ignore[arg-type]
+        ear, about, telemetry = Ear(self.watcher, self.link.running), concerns(ROUTERS), Telemetry()
+        tells = office(world, Reach(HOME, self.namespaces), telemetry.told)
+        self.controller = Controller(clock, ear, stores, about, Plans(world), leader, telemetry, office=tells)
+
+    def _wrong_clock(self) -> ServerClock:
+        clock = ServerClock(Skewed(self.sim.memory.clock, self.skew))
+        self.link.heard = clock.heard
+        return clock
 
     @property
     def stopped(self) -> bool:
@@ -117,7 +163,8 @@ class Process:
     async def kill(self) -> None:
         """kill -9."""
         self.dead = True
-        tasks = [*self._tasks, *self.controller._turns.values()]
+        tells = self.controller.office
+        tasks = [*self._tasks, *self.controller._turns.values(), *(tells._turns.values() if tells else ())]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -137,6 +184,8 @@ class Controlled:
     processes: list[Process] = field(default_factory=list)
     restart: bool = True
     """Whether a process that dies is followed by another, as in a Deployment."""
+    http: Http | None = None
+    """By what the processes tell people."""
     again: Callable[[], object] | None = None
     """Starts that other one; an ordinary process without faults if there is nothing said."""
     born: dict[str, str] = field(default_factory=dict)
@@ -152,10 +201,13 @@ class Controlled:
         faults: FaultPlan | None = None,
         foreign: Callable[[], None] = lambda: None,
         seen: WatchPlan = PERFECT,
+        namespaces: tuple[str, ...] = (),
+        skew: float = 0.0,
     ) -> Process:
         """A new process; with faults and watches of its own."""
         cluster = FaultyCluster(self.sim.memory.cluster, faults or FaultPlan(), foreign)
-        process = Process(self.sim, identity or f"controller-{len(self.processes) + 1}", cluster, seen)
+        name = identity or f"controller-{len(self.processes) + 1}"
+        process = Process(self.sim, name, cluster, seen, namespaces, skew, self.http)
         process.start()
         self.processes.append(process)
         return process
@@ -256,9 +308,11 @@ class Controlled:
 
 
 @asynccontextmanager
-async def shop(faults: FaultPlan | None = None, *, seen: WatchPlan = PERFECT, **spec: Any) -> AsyncIterator[Controlled]:
+async def shop(
+    faults: FaultPlan | None = None, *, seen: WatchPlan = PERFECT, http: Http | None = None, **spec: Any
+) -> AsyncIterator[Controlled]:
     """A shop with an idle plan and one controller; `spec` are the fields of `Sim`."""
-    world = Controlled(Sim(**spec))
+    world = Controlled(Sim(**spec), http=http)
     world.commit()
     world.spawn(faults=faults, seen=seen)
     await world.until(lambda: world.phase() == "Idle")

@@ -281,7 +281,7 @@ def _member(lab: Lab, home: str, shops: Sequence[Shop], account: str, folder: Pa
     cluster, metrics = Gate(server), Gate(lab.prometheus)
     file = folder / f"{home}-{account}.kubeconfig"
     _kubeconfig(lab, cluster, home, account, file)
-    argv = [sys.executable, "-m", "rollout", "controller", "run", "--port=0"]
+    argv = [sys.executable, "-m", "rollout", "controller", "run", "--port=0", "--routers=istio"]
     argv += [f"--namespaces={','.join(shop.ns for shop in shops)}", f"--controller-namespace={home}"]
     argv += [f"--prometheus={metrics.url}", f"--kubeconfig={file}"]
     return Controller(

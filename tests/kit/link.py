@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import builtins
+import math
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -50,6 +51,8 @@ class Link:
     """The newest resourceVersion."""
     cut: bool = False
     """The API server refuses everything."""
+    heard: Callable[[float, float], object] = lambda _date, _took: None
+    """Told what time it is there, with each answer."""
     freeze_before: int = 0
     freeze_after: int = 0
     """The number of the write at which the process stands still; counted from 1."""
@@ -119,6 +122,7 @@ class Link:
     def _answer(self, what: str) -> None:
         if self.cut:
             raise Unavailable(f"{what}: connection refused")
+        self.heard(math.floor(self.clock.now()), 0.0)
 
     async def _write(self, verb: str, ref: Ref, do: Callable[[], Awaitable[T]], *, dry: bool = False) -> T:
         if dry or ref.name == LEADER or ref.kind == EVENT:

@@ -32,10 +32,14 @@ class FakePrometheus:
     address: str = ""
     pods: dict[tuple[str, str, str], FakePod] = field(default_factory=dict)
     """By namespace, workload and pod."""
+    past: dict[tuple[str, str, str], dict[float, list[int]]] = field(default_factory=dict)
+    """Counters over time: requests, bad and slow ones (over 500 ms) by moment."""
     answers: dict[str, object] = field(default_factory=dict)
     """Raw `data` by query, for everything that is not one of the adapter's own queries."""
     fault: Fault | None = None
     warnings: list[str] = field(default_factory=list)
+    partial: bool | None = None
+    """VictoriaMetrics' flag, which other servers do not have."""
     pod_label: bool = True
     queries: list[str] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
@@ -47,9 +51,15 @@ class FakePrometheus:
         self.headers.append(dict(request.headers))
         if self.fault is not None:
             return await self.fault(request)
-        body: dict[str, object] = {"status": "success", "data": self.evaluate(query)}
+        if request.path.endswith("query_range"):
+            data: object = self._range(query, *(float(str(form[key])) for key in ("start", "end", "step")))
+        else:
+            data = self.evaluate(query)
+        body: dict[str, object] = {"status": "success", "data": data}
         if self.warnings:
             body["warnings"] = self.warnings
+        if self.partial is not None:
+            body["isPartial"] = self.partial
         return web.json_response(body)
 
     def evaluate(self, query: str) -> object:
@@ -64,6 +74,25 @@ class FakePrometheus:
         if '"total"' in query:
             return vector(self._requests())
         return vector([])
+
+    def _range(self, query: str, start: float, end: float, step: float) -> object:
+        """Of the workload that is named; like the real one it refuses more than 11,000 points."""
+        moments = [start + step * number for number in range(int((end - start) / step) + 1)]
+        assert len(moments) <= 11_000
+        result: list[dict[str, object]] = []
+        for (_, workload, pod), counters in self.past.items():
+            known = [(at, counters[at]) for at in moments if at in counters] if f'="{workload}"' in query else []
+            parts: list[tuple[dict[str, str], list[int]]] = []
+            if '"total"' in query:
+                parts += [({"part": "total"}, [row[0] for _, row in known])]
+                parts += [({"part": "bad"}, [row[1] for _, row in known])]
+            if '"count"' in query:
+                parts += [({"part": "count", "le": "+Inf"}, [row[0] for _, row in known])]
+                parts += [({"part": "count", "le": "500"}, [row[0] - row[2] for _, row in known])]
+            for labels, numbers in parts if known else ():
+                values = [[at, str(number)] for (at, _), number in zip(known, numbers, strict=True)]
+                result.append({"metric": {"pod": pod, **labels}, "values": values})
+        return {"resultType": "matrix", "result": result}
 
     def _labels(self, key: tuple[str, str, str], **more: str) -> dict[str, str]:
         namespace, workload, pod = key
@@ -131,7 +160,9 @@ async def serving() -> AsyncIterator[FakePrometheus]:
     fake = FakePrometheus()
     app = web.Application()
     app.router.add_route("*", "/api/v1/query", fake.handle)
+    app.router.add_route("*", "/api/v1/query_range", fake.handle)
     app.router.add_route("*", "/prefix/api/v1/query", fake.handle)
+    app.router.add_route("*", "/prefix/api/v1/query_range", fake.handle)
     runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()

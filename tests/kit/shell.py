@@ -27,12 +27,26 @@ from rollout.controller.leader import Leader
 from rollout.controller.plans import Plans
 from rollout.controller.view import RunView
 from rollout.errors import RolloutError
-from rollout.plan.kinds import DEPLOYMENT, PLAN_RUN, PLANS, VIRTUAL_SERVICE, ref_of
+from rollout.install.options import BY, INSTALLED
+from rollout.plan.kinds import (
+    DEPLOYMENT,
+    MUTATING_BINDING,
+    MUTATING_POLICY,
+    PLAN_RUN,
+    PLANS,
+    VALIDATING_BINDING,
+    VALIDATING_POLICY,
+    VIRTUAL_SERVICE,
+    Kind,
+    ref_of,
+)
 from rollout.plan.run import Phase
 from rollout.ports.world import World
 
 T = TypeVar("T")
 GOOD, BAD = "shop/web:1.1", "shop/web:2.0"
+POLICIES = (MUTATING_BINDING, MUTATING_POLICY, VALIDATING_BINDING, VALIDATING_POLICY)
+"""The kinds of admission policies, and of what binds them."""
 
 
 @dataclass
@@ -163,3 +177,20 @@ def a_shell(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Shell:
 
     monkeypatch.setattr(bootstrap, "connect", connect)
     return Shell(simulation, world, folder)
+
+
+# -- the controller, put into the cluster
+
+
+def stored(shell: Shell, *kinds: Kind) -> list[str]:
+    """The names of what is there, of our own marks only."""
+    found = [obj["metadata"] for kind in kinds for obj in shell.simulation.objects.of(kind)]
+    return sorted(meta["name"] for meta in found if (meta.get("labels") or {}).get(INSTALLED) == BY)
+
+
+def installed(shell: Shell, *words: str) -> Any:
+    """Install, with a controller that leads; return what was said."""
+    shell.control()
+    done = shell.run("install", "--yes", "-o", "json", *words)
+    assert done.exit_code == 0, done.output
+    return json.loads(done.stdout)

@@ -7,12 +7,10 @@ import itertools
 import json
 import os
 import secrets
-import signal
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -23,19 +21,20 @@ import pytest
 import yaml
 
 from lab import Lab, LabError, Load, Report
-from rollout.plan.base import RUN_LABEL, Json
+from rollout.plan.base import GROUP, RUN_LABEL, Json
 from tests.kit.kstatus import Conformance
+from tests.kit.owned import DATA_PATH, unanswered
+from tests.kit.processes import Done, Engine, Teller, Watch
 
 ROOT = Path(__file__).parents[2]
 MANIFEST = ROOT / "lab/manifests/shop.yaml"
 IMAGE = "lab.local/app:"
 SUCCESS: Json = {"name": "success", "metric": "success", "min": "99%", "minRequests": 10}
 SLOW: Json = {"name": "latency", "metric": "slow", "slowerThan": "500ms", "max": "5%", "minRequests": 10}
-OURS = ("planruns", "canaryplans", "plandecisions", "metrictemplates")
+OURS = ("planruns", "canaryplans", "plandecisions")
+"""What of ours stays: plan, runs, answered orders."""
 PASSING = ("events", "pods", "replicasets", "endpoints", "endpointslices", "controllerrevisions")
 """Kinds that come and go with a Deployment's pods; their leftovers are told by our label."""
-OWNED = ("deployments.apps", "services", "virtualservices.networking.istio.io", "destinationrules.networking.istio.io")
-"""Kinds whose specs belong to the shop's owner."""
 
 
 def canary(
@@ -58,79 +57,6 @@ def canary(
     return {"apiVersion": "meshrollout.dev/v1alpha1", "kind": "CanaryPlan", "metadata": meta, "spec": spec}
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
-    """A `rollout` that has ended."""
-
-    code: int
-    out: str
-    err: str
-
-
-class Teller(Protocol):
-    """Who drives a run, and can tell what it did when a test fails."""
-
-    def text(self) -> str:
-        """What it has printed."""
-        ...
-
-
-class Engine:
-    """A `rollout start` in the foreground of some terminal."""
-
-    def __init__(self, argv: Sequence[str], env: dict[str, str], log: Path) -> None:
-        self.log = log
-        with log.open("wb") as out:
-            self.process = subprocess.Popen(argv, env=env, cwd=ROOT, stdout=out, stderr=out, stdin=subprocess.DEVNULL)
-
-    def wait(self, seconds: float = 150) -> int:
-        """Its exit code; one that does not end in time is killed, and an error."""
-        try:
-            return self.process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-            raise AssertionError(f"rollout start has not ended in {seconds:.0f} s:\n{self.text()}") from None
-
-    def send(self, number: signal.Signals) -> None:
-        """Send a signal."""
-        self.process.send_signal(number)
-
-    def text(self) -> str:
-        """What it has printed."""
-        return self.log.read_text()
-
-
-class Watch:
-    """A `kubectl get --watch` in the background: every line that the API server's changes make, in their order."""
-
-    def __init__(self, argv: Sequence[str]) -> None:
-        self.lines: list[str] = []
-        self._changed = threading.Condition()
-        self._process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-        self._thread = threading.Thread(target=self._read, daemon=True)
-        self._thread.start()
-
-    def _read(self) -> None:
-        for line in self._process.stdout or ():
-            with self._changed:
-                self.lines.append(line.rstrip("\n"))
-                self._changed.notify_all()
-
-    def wait(self, true: Callable[[], bool], seconds: float) -> bool:
-        """Whether it became true in time; looked at after every line."""
-        with self._changed:
-            return self._changed.wait_for(true, seconds)
-
-    def close(self) -> None:
-        """End it."""
-        self._process.kill()
-        self._process.wait()
-        self._thread.join()
-        if self._process.stdout:
-            self._process.stdout.close()
-
-
 @dataclass(slots=True)
 class Shop:
     """A namespace with Deployment and Service `web` in the mesh, and a meshed client."""
@@ -141,6 +67,8 @@ class Shop:
     load: Load = field(init=False)
     home: str = ""
     """The namespace of the controller that looks after it; empty: of none, or of the one that is installed."""
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """The environment of its pods, whichever version they run."""
     begun: int = 0
     names: frozenset[str] = frozenset()
     specs: dict[str, Json] = field(default_factory=dict)
@@ -159,6 +87,8 @@ class Shop:
         for found in objects:
             if found["kind"] == "Deployment":
                 found["spec"]["replicas"] = replicas
+                container = found["spec"]["template"]["spec"]["containers"][0]
+                container["env"] = [{"name": name, "value": value} for name, value in self.variables.items()]
         self.apply(*objects)
         self.load = Load(self.lab, self.ns)
         self.load.prepare()
@@ -221,7 +151,7 @@ class Shop:
         return frozenset(self.kubectl("get", ",".join(kept), "-o=name", "--ignore-not-found").split())
 
     def _specs(self) -> dict[str, Json]:
-        found = self.get(",".join(OWNED))["items"]
+        found = self.get(",".join(DATA_PATH))["items"]
         return {f"{one['kind']}/{one['metadata']['name']}": one["spec"] for one in found}
 
     # --- rollout
@@ -309,9 +239,12 @@ class Shop:
             deployment.pop("paused", None)
             deployment |= {"paused": True} if paused else {}
         assert self._specs() == wanted
-        assert self._names() == self.names
+        came, gone = sorted((now := self._names()) - self.names), sorted(self.names - now)
+        assert (came, gone) == ([], []), f"{self.ns}: there are {came} more, and no {gone}"
         left = self.kubectl("get", ",".join(PASSING), f"-l={RUN_LABEL}", "-o=name", "--ignore-not-found")
         assert left == ""
+        if self.lab.kubectl("api-resources", f"--api-group={GROUP}", "-o=name"):  # else it was torn out
+            assert list(unanswered(self.get("plandecisions")["items"], self.get("planruns")["items"])) == []
 
     def deletions(self, uids: Iterable[str]) -> dict[str, float]:
         """When each of these pods was told to go (seconds since the epoch, rounded down); none of them restarted."""
@@ -376,8 +309,8 @@ def lossless(shop: Shop, what: str) -> None:
 class OpenShops(Protocol):
     """Opens shops."""
 
-    def __call__(self, count: int, replicas: int = 2) -> list[Shop]:
-        """So many shops side by side, each with so many pods."""
+    def __call__(self, count: int, replicas: int = 2, env: Mapping[str, str] | None = None) -> list[Shop]:
+        """So many shops side by side, each with so many pods that have these variables."""
         ...
 
 
@@ -388,8 +321,8 @@ def open_shops(lab: Lab, tmp_path: Path) -> Iterator[OpenShops]:
     argv = [sys.executable, "-m", "rollout", "crds", "apply", "--with-hold"]
     subprocess.run(argv, env={**os.environ, **lab.environment()}, cwd=ROOT, check=True, capture_output=True)
 
-    def some(count: int, replicas: int = 2) -> list[Shop]:
-        shops = [Shop(lab, f"shop-{secrets.token_hex(3)}", tmp_path) for _ in range(count)]
+    def some(count: int, replicas: int = 2, env: Mapping[str, str] | None = None) -> list[Shop]:
+        shops = [Shop(lab, f"shop-{secrets.token_hex(3)}", tmp_path, variables=env or {}) for _ in range(count)]
         opened.extend(shops)
         together(*(partial(shop.open, replicas) for shop in shops))
         return shops

@@ -9,8 +9,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from rollout.adapters.hooks import Calls as Hooks
+from rollout.adapters.hooks.job import JobCalls
 from rollout.adapters.memory.behaviour import Behaviour
 from rollout.adapters.memory.faults import Crash, FaultPlan, FaultyCluster
+from rollout.adapters.memory.hooks import MemoryHooks, Outside
+from rollout.adapters.memory.metrics import Fault
 from rollout.adapters.memory.world import World as Memory
 from rollout.controller.foreground import Foreground
 from rollout.controller.leader import NAME as LEADER
@@ -20,28 +24,32 @@ from rollout.plan.base import RUN_LABEL, Json
 from rollout.plan.kinds import (
     CANARY_PLAN,
     DEPLOYMENT,
-    DESTINATION_RULE,
+    EVENT,
     LEASE,
     PLAN_DECISION,
     PLAN_RUN,
     POD,
     REPLICASET,
     SERVICE,
-    VIRTUAL_SERVICE,
     Kind,
     Ref,
 )
+from rollout.plan.program import Release
 from rollout.plan.run import Phase
+from rollout.plan.stored import PROGRAM
 from rollout.ports.cluster import Cluster
 from rollout.ports.world import World
 from rollout.registry import routers, strategies
+from tests.kit import invariants
 from tests.kit.kstatus import Conformance
 
 GOOD, BAD, CRASHING = "shop/web:1.1", "shop/web:1.2-errors", "shop/web:1.2-crash"
 PATIENCE = 50
 """After so many turns somebody comes back and resumes what is paused."""
-DATA_PATH = (VIRTUAL_SERVICE, DESTINATION_RULE, SERVICE, DEPLOYMENT)
 STRATEGIES, ROUTERS = strategies(), routers()
+DATA_PATH = frozenset({DEPLOYMENT, SERVICE}).union(*(router.writes for router in ROUTERS.values()))
+STAYING = {*DATA_PATH, CANARY_PLAN, PLAN_RUN, PLAN_DECISION, LEASE, EVENT}
+"""Kinds that may be there at rest, besides those that the shop was made of."""
 
 VS: Json = {
     "apiVersion": "networking.istio.io/v1",
@@ -98,13 +106,23 @@ class Sim:
     patience: int = 0
     """For so many turns the run has been paused."""
     may_leak: bool = False
-    """The scenario loses its pin, so that the plain Service has to take over."""
+    """Somebody takes the pin, or what a route needs: the plain Service has to take over, or requests fail meanwhile."""
     broken: list[str] = field(default_factory=list)
     """Invariants that were broken, in words."""
     committed: float | None = None
     """When the version had proved itself: a native promotion takes the route home before it releases."""
+    trouble: tuple[int, int, Fault | None] = (0, 0, None)
+    """From one turn to another the metrics fail in this way."""
+    moved: dict[str, Json] = field(default_factory=dict)
+    """Specs of the owner's that a promotion leaves moved (a traffic-only plan)."""
     kstatus: Conformance = field(default_factory=Conformance)
     """What every version of our objects said to GitOps tools."""
+    routes: tuple[Json, ...] = ()
+    """Other routes of the owner's."""
+    releasing: dict[str, list[bool]] = field(default_factory=dict)
+    """By UID of a run, which of its steps release the Deployment."""
+    outside: Outside = field(default_factory=Outside)
+    """Whoever is called by hooks that are webhooks."""
 
     def __post_init__(self) -> None:
         self.memory = Memory(self.seed, hold_policy=self.hold_policy)
@@ -114,8 +132,11 @@ class Sim:
         if self.own_routes:
             self.memory.apply(VS)
             self.memory.apply(DR)
+        for obj in self.routes:
+            self.memory.apply(obj)
         self.memory.run(10)
         self.memory.traffic.fresh_ledger()
+        self.kinds = {ref.kind for ref, _ in self.memory.objects} | STAYING
         self.before = self.data_path()
         self.stable_pods = set(self.pods(canary=False))
         self.memory.objects.watchers.append(self._watch)
@@ -131,6 +152,7 @@ class Sim:
             ROUTERS,
             STRATEGIES,
             identity,
+            hooks=Hooks(MemoryHooks(self.outside), JobCalls(cluster or self.memory.cluster)),
         )
         return Foreground(world)
 
@@ -141,6 +163,7 @@ class Sim:
 
     def _turned(self, view: RunView) -> None:
         self.turns += 1
+        self._meter()
         self.patience = self.patience + 1 if view.state.phase is Phase.PAUSED else 0
         # again and again: a run may be resumed and paused anew between two looks
         resumes = self.patience > 0 and self.patience % PATIENCE == 0
@@ -211,28 +234,37 @@ class Sim:
         """After every write: what must hold in the middle of everything."""
         run = self.latest()
         state = ((run or {}).get("status") or {}).get("state", {})
-        released = run is not None and _released(run["spec"]["program"]["steps"], state.get("step", 0))
+        released = run is not None and self._released(run, state.get("step", 0))
         if (state.get("committed") or released) and self.committed is None:
             self.committed = self.memory.clock.now()
-        journal = state.get("journal", [])
         found = self.memory.objects.get(ref)
         if found is not None:
             self.kstatus.see(found)
-        mine = run is not None and found is not None and RUN_LABEL in found["metadata"].get("labels", {})
-        if mine and ref.kind in (DESTINATION_RULE, VIRTUAL_SERVICE, DEPLOYMENT):
-            if not any((e["objectKind"], e["name"]) == (ref.kind.name, ref.name) for e in journal):
-                self.broken.append(f"{ref} exists and no line of the journal undoes it")
-        if not state.get("committed") and ref.kind == POD and ref.name in self.stable_pods:
-            if found is None or "deletionTimestamp" in found["metadata"]:
-                self.broken.append(f"stable pod {ref.name} was touched before the commit point")
+        self.broken += invariants.broken(self, ref, found, run)
+
+    def _released(self, run: Json, step: int) -> bool:
+        uid = run["metadata"]["uid"]
+        if uid not in self.releasing:
+            steps = PROGRAM.validate_python(run["spec"]["program"]).steps
+            self.releasing[uid] = [any(isinstance(it, Release) for it in one.instructions) for one in steps]
+        return self.releasing[uid][min(step, len(self.releasing[uid]) - 1)]
+
+    def _meter(self) -> None:
+        """Whether the metrics answer."""
+        first, last, fault = self.trouble
+        self.memory.metrics.fault = fault if first <= self.turns < last else None
 
     def at_rest(self, *, promoted: bool | None = None) -> list[str]:
         """Nothing of ours in the data path, every spec as its owner wrote it, nobody was refused an answer."""
         wrong = [*self.broken, *self.kstatus.wrong]
         wrong += [f"{ref} was left behind" for ref, obj in self.memory.objects if _ours(ref.kind, obj)]
+        wrong += [
+            f"{ref} is of a kind that was not here" for ref, _ in self.memory.objects if ref.kind not in self.kinds
+        ]
         for name, spec in self.data_path().items():
-            if _without_hold(spec) != _without_hold(self._wanted(name)):
-                wrong.append(f"{name}: {spec} is not {self._wanted(name)}")
+            wanted = self.moved[name] if promoted and name in self.moved else self._wanted(name)
+            if _without_hold(spec) != _without_hold(wanted):
+                wrong.append(f"{name}: {spec} is not {wanted}")
         ledger = self.memory.traffic.ledger
         if ledger.dropped:
             wrong.append(f"{ledger.dropped} requests were dropped: {ledger.failures[:3]}")
@@ -244,7 +276,7 @@ class Sim:
             for ref, rs in self.memory.objects
             if ref.kind == REPLICASET and rs["spec"].get("replicas", 0) > 0
         }
-        if promoted is not None and versions != {self.image if promoted else "shop/web:1.0"}:
+        if promoted is not None and not self.moved and versions != {self.image if promoted else "shop/web:1.0"}:
             wrong.append(f"running are {versions}")
         return wrong
 
@@ -253,10 +285,6 @@ class Sim:
         if name == str(Ref(DEPLOYMENT, "shop", "web")) and self.image:
             spec = _with_image(spec, self.image)
         return spec
-
-
-def _released(steps: list[Json], step: int) -> bool:
-    return any(i["kind"] == "release" for i in steps[min(step, len(steps) - 1)]["instructions"])
 
 
 def _with_image(spec: Json, image: str) -> Json:

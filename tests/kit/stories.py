@@ -5,15 +5,18 @@ The same seed tells the same story, so a seed that fails is a reproducer: `pytho
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rollout.adapters.memory.faults import Fault, FaultPlan
+from rollout.adapters.memory.metrics import Fault as Metrics
 from rollout.plan.base import Json
 from rollout.plan.kinds import DEPLOYMENT, VIRTUAL_SERVICE, Ref
 from rollout.plan.run import Phase
-from tests.kit.sim import BAD, CRASHING, GOOD, VS, Sim, plan
+from tests.kit.shapes import LOAD, SHAPES, rest_paused, shaped, traffic_only
+from tests.kit.sim import BAD, CRASHING, GOOD, VS, Sim
 
 ENDS = {GOOD: Phase.SUCCEEDED, BAD: Phase.ROLLED_BACK, CRASHING: Phase.ROLLED_BACK}
 
@@ -34,6 +37,12 @@ class Story:
     """An order to abort arrives with this turn."""
     orders: tuple[tuple[int, str], ...] = ()
     """Other orders, each with the turn at which it arrives."""
+    shape: str = "plain"
+    """Of the plan; `traffic-only` moves a route of the owner's."""
+    paused: bool = False
+    """The Deployment rests paused."""
+    trouble: tuple[int, int, Metrics | None] = (0, 0, None)
+    """From one turn to another the metrics fail in this way."""
 
     @property
     def end(self) -> frozenset[Phase]:
@@ -50,7 +59,7 @@ def story(seed: int) -> Story:
     """The story of a seed."""
     rng = random.Random(seed)
     own_routes = rng.random() < 0.6
-    return Story(
+    told = Story(
         seed=seed,
         image=rng.choice([GOOD, GOOD, BAD, CRASHING]),
         own_routes=own_routes,
@@ -62,6 +71,22 @@ def story(seed: int) -> Story:
         abort_after=rng.randint(1, 60) if rng.random() < 0.3 else None,
         orders=_orders(rng) if rng.random() < 0.5 else (),
     )
+    return _varied(told, rng)
+
+
+def _varied(told: Story, rng: random.Random) -> Story:
+    """Another plan than the plain one, and metrics that fail for a while."""
+    shape, first = rng.choice(["plain", "plain", *SHAPES, "traffic-only"]), rng.randint(1, 30)
+    fault: Metrics | None = rng.choice(["outage", "no-data", "stale", "many"])
+    told = replace(
+        told,
+        shape=shape,
+        paused=not told.hold_policy and rng.random() < 0.5,
+        trouble=(first, first + rng.randint(3, 15), fault if rng.random() < 0.3 else None),
+    )
+    if shape != "traffic-only":
+        return told
+    return replace(told, image=told.image if told.image == BAD else GOOD, meddler="nobody", paused=False)
 
 
 def _orders(rng: random.Random) -> tuple[tuple[int, str], ...]:
@@ -73,8 +98,15 @@ def _orders(rng: random.Random) -> tuple[tuple[int, str], ...]:
 
 def sim_of(told: Story) -> Sim:
     """The world at the beginning of a story."""
-    wanted = plan(promotion={"mode": told.mode})
-    sim = Sim(told.seed, told.own_routes, told.hold_policy, told.image, wanted)
+    if told.shape == "traffic-only":
+        sim = traffic_only(told.image, told.seed)
+    else:
+        wanted = shaped(told.shape, promotion={"mode": told.mode})
+        sim = Sim(told.seed, told.own_routes, told.hold_policy, told.image, wanted)
+    if told.paused:
+        rest_paused(sim)
+    sim.trouble = told.trouble
+    sim.memory.metrics.set_scalar(LOAD, lambda: math.nan if sim.turns % 7 == 0 else 1.0)
     sim.may_leak = told.meddler == "re-applies"
     return sim
 
@@ -88,7 +120,7 @@ async def tell(told: Story, sim: Sim | None = None) -> tuple[Sim, list[str]]:
     if view.state.undo:
         sim.image = ""  # the Deployment asks for the stable version again
     wrong = sim.at_rest(promoted=view.state.phase is Phase.SUCCEEDED)
-    if view.state.undo and sim.memory.get(DEPLOYMENT, "web")["spec"].get("paused"):
+    if view.state.undo and not told.paused and sim.memory.get(DEPLOYMENT, "web")["spec"].get("paused"):
         wrong.append("the Deployment is paused after an undo")
     if view.state.phase not in told.end:
         wrong.append(f"ended {view.state.phase} ({view.state.reason}): {view.state.message}")

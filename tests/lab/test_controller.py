@@ -15,7 +15,8 @@ import pytest
 from lab.wait import wait_for
 from rollout.plan.base import HOLD_LABEL, Json
 from tests.kit.controllers import WRITES, Controller, Install, Team
-from tests.kit.shop import IMAGE, Done, OpenShops, Shop, canary, lossless, together
+from tests.kit.processes import Done
+from tests.kit.shop import IMAGE, OpenShops, Shop, canary, lossless, together
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
 RATE = 20

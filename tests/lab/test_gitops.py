@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import pytest
 import yaml
 
 from rollout.plan.base import HOLD_LABEL, Json
-from tests.kit.shop import IMAGE, MANIFEST, Engine, OpenShops, Shop, canary, lossless, together
+from tests.kit.controllers import Install, Team
+from tests.kit.processes import Engine
+from tests.kit.shop import IMAGE, MANIFEST, OpenShops, Shop, canary, lossless, together
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
 EVERY = 5.0
@@ -28,10 +30,13 @@ ROUTES: Json = {
 }
 
 
-def deployment(image: str) -> Json:
-    """The Deployment as it is in Git: labelled, so that a new image is held from the write that brings it."""
+def deployment(image: str, *, labelled: bool = True) -> Json:
+    """The Deployment as it is in Git. Labelled, a new image is held from the write that brings it; a controller labels
+    by itself.
+    """
     found: Json = next(it for it in yaml.safe_load_all(MANIFEST.read_text()) if it["kind"] == "Deployment")
-    found["metadata"]["labels"][HOLD_LABEL] = "web"
+    if labelled:
+        found["metadata"]["labels"][HOLD_LABEL] = "web"
     found["spec"]["replicas"] = 2
     found["spec"]["template"]["spec"]["containers"][0]["image"] = IMAGE + image
     return found
@@ -60,12 +65,17 @@ def reconciling(shop: Shop, *files: Json) -> Iterator[list[int]]:
         thread.join()
 
 
-def begin(shop: Shop, drift: str, hold: str) -> Engine:
-    """Start the plan with this drift policy for what the commit asks for; return when the first step has its weight."""
-    shop.kubectl("wait", "deployment/web", "--for=jsonpath={.spec.paused}=true", "--timeout=30s")
+def wanted(shop: Shop, drift: str, hold: str) -> Json:
+    """The plan, with this drift policy."""
     plan = canary(shop.ns, (20, 50), hold=hold, bake="3s")
     plan["spec"]["router"] = {"drift": drift, "settle": "1s"}
-    engine = shop.start(plan)
+    return plan
+
+
+def begin(shop: Shop, drift: str, hold: str) -> Engine:
+    """Start the plan from a terminal for what the commit asks for; return when the first step has its weight."""
+    shop.kubectl("wait", "deployment/web", "--for=jsonpath={.spec.paused}=true", "--timeout=30s")
+    engine = shop.start(wanted(shop, drift, hold))
     shop.until(lambda run: run.get("weight") == 20, engine)
     return engine
 
@@ -95,54 +105,72 @@ def drifts(shop: Shop) -> list[str]:
     return [note["message"] for note in shop.notes if note["reason"] == "Drift"]
 
 
-def heal(shop: Shop) -> None:
-    with reconciling(shop, deployment("1.1"), ROUTES) as times:
-        engine = begin(shop, "heal", "6s")
-        shop.kubectl("replace", "-f", "-", stdin=json.dumps(deployment("1.1")))
-        shop.kubectl("replace", "-f", "-", stdin=json.dumps(ROUTES))
-        assert engine.wait() == 0, engine.text()
-        assert times[0] >= 4, "the run was shorter than the test needs"
-    assert shop.run["phase"] == "Succeeded"
-    assert any("put back to" in text for text in drifts(shop)), shop.notes
-    print(f"[heal] {times[0]} re-applies, {len(drifts(shop))} put back: {drifts(shop)[0]}")
-
-
-def hold(shop: Shop) -> None:
-    with reconciling(shop, deployment("1.1")):
-        engine = begin(shop, "hold", "10s")
-        until_seen(shop)
-        held = shop.until(lambda run: run.get("reason") == "Drift", engine)
-        assert held["phase"] == "Holding", engine.text()
-        assert weights(shop) == [60, 40], "what somebody wrote stays until a person decides"
-        ordered = shop.rollout("promote", "web", "--reason", "put it back")
-        assert ordered.code == 0, ordered.err
-        assert engine.wait() == 0, engine.text()
-    assert shop.run["phase"] == "Succeeded"
-    print(f"[hold] {held['message']}")
-
-
 def report(shop: Shop) -> None:
+    """A terminal, and a tool that puts the owner's routes back every few seconds: told, and not fought."""
+    shop.apply(deployment("1.0"), ROUTES)
+    shop.remember()
+    shop.traffic(20)
     with reconciling(shop, deployment("1.1"), ROUTES) as times:
         engine = begin(shop, "report", "6s")
         shop.until(lambda run: bool(drifts(shop)), engine)
         assert shop.run["phase"] == "Progressing", engine.text()
         assert engine.wait() == 0, engine.text()
-    assert shop.run["phase"] == "Succeeded"
+    ended(shop, "report")
     assert not any("put back to" in text for text in drifts(shop)), shop.notes
     print(f"[report] {times[0]} re-applies, {len(drifts(shop))} told: {drifts(shop)[0]}")
 
 
-def test_a_run_ends_right_under_each_drift_policy_whoever_writes_meanwhile(open_shops: OpenShops) -> None:
-    stories: dict[str, Callable[[Shop], None]] = {"heal": heal, "hold": hold, "report": report}
-    shops = open_shops(len(stories))
+def heal(shop: Shop, team: Team) -> None:
+    """The controller, the same tool, and both objects replaced in mid-run without a mark of ours."""
+    with reconciling(shop, deployment("1.1", labelled=False), ROUTES) as times:
+        shop.until(lambda run: run.get("weight") == 20, team)
+        shop.kubectl("replace", "-f", "-", stdin=json.dumps(deployment("1.1", labelled=False)))
+        shop.kubectl("replace", "-f", "-", stdin=json.dumps(ROUTES))
+        shop.until(lambda run: "endedAt" in run, team, 120)
+        assert times[0] >= 4, "the run was shorter than the test needs"
+    ended(shop, "heal")
+    assert any("put back to" in text for text in drifts(shop)), shop.notes
+    print(f"[heal] {times[0]} re-applies, {len(drifts(shop))} put back: {drifts(shop)[0]}")
 
-    def told(shop: Shop, policy: str) -> None:
-        shop.apply(deployment("1.0"), ROUTES)
-        shop.remember()
-        shop.traffic(20)
-        stories[policy](shop)
-        shop.at_rest("1.1")
-        assert "Drift" in {event["reason"] for event in shop.get("events")["items"]}, "people see it without our tools"
-        lossless(shop, f"drift policy {policy}")
 
-    together(*(lambda s=shop, p=policy: told(s, p) for shop, policy in zip(shops, stories, strict=True)))
+def hold(shop: Shop, team: Team) -> None:
+    """The controller, and somebody who turns the weights by hand."""
+    with reconciling(shop, deployment("1.1", labelled=False)):
+        shop.until(lambda run: run.get("weight") == 20, team)
+        until_seen(shop)
+        held = shop.until(lambda run: run.get("reason") == "Drift", team)
+        assert held["phase"] == "Holding", team.text()
+        assert weights(shop) == [60, 40], "what somebody wrote stays until a person decides"
+        ordered = shop.rollout("promote", "web", "--reason", "put it back")
+        assert ordered.code == 0, ordered.err
+        shop.until(lambda run: "endedAt" in run, team, 120)
+    ended(shop, "hold")
+    print(f"[hold] {held['message']}")
+
+
+def ended(shop: Shop, policy: str) -> None:
+    """The run is over as if nobody had written, and what is there is the owner's."""
+    assert (shop.run["phase"], shop.attempts) == ("Succeeded", 1), shop.run.get("message")
+    shop.at_rest("1.1")
+    assert "Drift" in {event["reason"] for event in shop.get("events")["items"]}, "people see it without our tools"
+    lossless(shop, f"drift policy {policy}")
+
+
+def controlled(shop: Shop, team: Team, drift: str, seconds: str) -> None:
+    """The controller has seen the plan and the owner's objects, which are under load."""
+    shop.apply(deployment("1.0", labelled=False), ROUTES)
+    shop.remember()
+    shop.apply(wanted(shop, drift, seconds))
+    shop.kubectl("wait", "--for=condition=Ready", "cplan/web", "--timeout=60s")
+    shop.traffic(20)
+
+
+def test_a_run_ends_right_under_each_drift_policy_whoever_writes_meanwhile(
+    open_shops: OpenShops, install: Install
+) -> None:
+    reported, healed, held = open_shops(3)
+    team = install(healed, held)
+    controlled(healed, team, "heal", "6s")
+    controlled(held, team, "hold", "10s")
+    together(lambda: report(reported), lambda: heal(healed, team), lambda: hold(held, team))
+    team.healthy()

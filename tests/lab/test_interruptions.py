@@ -7,7 +7,8 @@ import signal
 import pytest
 
 from rollout.plan.base import Json
-from tests.kit.shop import SUCCESS, Engine, OpenShops, Shop, at, canary, lossless, together
+from tests.kit.processes import Engine
+from tests.kit.shop import SUCCESS, OpenShops, Shop, at, canary, lossless, together
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(420)]
 STEPS = ("weight-20", "weight-50", "full", "release", "conclude")

@@ -3,10 +3,12 @@
 import hashlib
 import json
 import os
+import platform
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tarfile
 import time
 from collections.abc import Callable, Iterator
@@ -19,10 +21,12 @@ from lab.artefacts import Artefact, Cache
 from lab.image import Entry, Image, write_archive
 from lab.process import Processes, started_at
 from lab.site import PORTS, Site, cache_dir, index_of
-from lab.wait import wait_for
+from lab.wait import port_taken, wait_for
 
 needs_go = pytest.mark.skipif(shutil.which("go") is None, reason="the lab is built with Go")
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="containers need root")
+
+EXIT_OF_A_THREAD = {"x86_64": 60, "aarch64": 93}  # Linux's number of the call `exit`
 
 
 # --- where a lab lives
@@ -168,6 +172,29 @@ def test_a_process_that_only_got_the_same_number_is_left_alone(processes: Proces
             other.kill()
 
 
+FIRST_THREAD_ENDS = """
+import ctypes, socket, sys, threading, time
+server = socket.create_server(("127.0.0.1", 0))
+threading.Thread(target=time.sleep, args=(60,)).start()
+print(server.getsockname()[1], flush=True)
+ctypes.CDLL(None).syscall(int(sys.argv[1]), 0)  # exit of this thread alone
+"""
+
+
+@pytest.mark.skipif(platform.machine() not in EXIT_OF_A_THREAD, reason="the number of the call is not known here")
+def test_a_process_lives_until_its_last_thread_has_ended(processes: Processes) -> None:
+    processes.start("p", [sys.executable, "-c", FIRST_THREAD_ENDS, str(EXIT_OF_A_THREAD[platform.machine()])])
+    record = processes.record("p")
+    assert record is not None
+    stat = Path(f"/proc/{record.pid}/stat")
+    assert wait_for(lambda: ") Z " in stat.read_text(), 30, 0.05), "its first thread has ended"
+    port = int(processes.log("p").read_text())
+    assert processes.record("p") == record
+    assert port_taken("127.0.0.1", port)
+    processes.stop(["p"], grace=0)
+    assert not port_taken("127.0.0.1", port)
+
+
 def test_a_program_that_ignores_its_end_is_killed(processes: Processes) -> None:
     processes.start("p", ["sh", "-c", "trap '' TERM; while :; do sleep 0.1; done"])
     time.sleep(0.2)
@@ -276,7 +303,9 @@ def test_up_says_which_program_could_not_start_when_its_port_is_taken(
 ) -> None:
     monkeypatch.setattr("lab.controlplane.PATIENCE", 0.5)
     expected = pytest.raises(LabError, match=r"kube-apiserver cannot start: .* is taken; set ROLLOUT_LAB_INDEX")
-    with socket.create_server(("127.0.0.1", selftest.site.port("api"))), expected:
+    port = selftest.site.port("api")
+    assert wait_for(lambda: not port_taken("127.0.0.1", port), 30), "the lab before this one still listens"
+    with socket.create_server(("127.0.0.1", port)), expected:
         selftest.up("api")
 
 

@@ -15,8 +15,9 @@ import pytest
 
 from lab.site import Site
 from rollout.adapters.metrics.prometheus import Prometheus
+from rollout.adapters.systemclock import SystemClock
 from rollout.plan.gate import Provider
-from rollout.ports.metrics import CountAsk, ScalarAsk
+from rollout.ports.metrics import CountAsk, PastAsk, ScalarAsk
 from tests.kit.lab import missing
 
 pytestmark = pytest.mark.lab
@@ -25,6 +26,13 @@ CONFIG = """
 global: {scrape_interval: 1s, scrape_timeout: 1s}
 scrape_configs:
 - {job_name: mesh, honor_labels: true, static_configs: [{targets: ["127.0.0.1:PORT"]}]}
+- job_name: native
+  honor_labels: true
+  convert_classic_histograms_to_nhcb: true
+  static_configs: [{targets: ["127.0.0.1:PORT"]}]
+  metric_relabel_configs:
+  - {regex: shop, source_labels: [destination_workload_namespace], action: replace, replacement: nhcb,
+     target_label: destination_workload_namespace}
 """
 EDGES = ("250", "500", "1000", "+Inf")
 
@@ -103,7 +111,9 @@ def free_port() -> int:
 
 
 async def until_scraped(address: str, log: Path) -> None:
-    ask = ScalarAsk('count(istio_requests_total{pod="web-b"})')
+    ask = ScalarAsk(
+        'count(istio_requests_total{pod="web-b"}) * count(istio_request_duration_milliseconds{pod="web-b"})'
+    )
     metrics = Prometheus(default=Provider(address=address))
     try:
         for _ in range(150):
@@ -134,6 +144,23 @@ async def test_our_queries_mean_what_we_think(metrics: Prometheus) -> None:
     assert readings[dotted].pods == {"dotted": (7.0, 0.0)}
     assert {readings[ask].status for ask in (absent, *many)} == {"no-data"}
     assert {readings[ask].status for ask in (success, slow, dotted)} == {"value"}
+
+
+async def test_native_histograms_are_counted_as_classic_ones_are(metrics: Prometheus) -> None:
+    exact, chosen = CountAsk("slow", "nhcb", "web", slower_than=0.5), CountAsk("slow", "nhcb", "web")
+    classic = CountAsk("slow", "shop", "web", slower_than=0.5)
+    readings = await metrics.ask([exact, chosen, classic])
+    assert {name: (total, round(slow)) for name, (total, slow) in readings[exact].pods.items()} == {
+        "web-a": (100.0, 20),
+        "web-b": (50.0, 0),
+    }
+    assert readings[exact].edge == 0.5
+    assert readings[classic].pods == {"web-a": (100.0, 20.0), "web-b": (50.0, 0.0)}
+    assert (round(readings[chosen].within[0.5]), round(readings[chosen].within[1.0])) == (130, 145)
+    now = SystemClock().now()
+    past = PastAsk(exact, now - 10, now + 2, 1.0)  # at whole seconds, one of them after the first scrape
+    track = (await metrics.ask([past]))[past].past["web-a"]
+    assert {(total, round(slow)) for _, total, slow in track} == {(100.0, 20)}
 
 
 @pytest.mark.parametrize(

@@ -8,39 +8,13 @@ import pytest
 import yaml
 
 from rollout.plan.base import Json
+from rollout.plan.stored import PROGRAM
+from tests.kit.owned import own_rules
 from tests.kit.shop import IMAGE, MANIFEST, ROOT, SLOW, SUCCESS, OpenShops, Shop, canary, lossless, together
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
 HOLD = 10
 """Seconds of the steps whose shares are counted."""
-
-
-def own_rules() -> tuple[Json, Json]:
-    """What a careful team has: a subset, a connection pool, named routes, a timeout, and no retries to hide a loss."""
-    rule = {
-        "host": "web",
-        "trafficPolicy": {"connectionPool": {"http": {"http1MaxPendingRequests": 512, "maxRequestsPerConnection": 50}}},
-        "subsets": [{"name": "all", "labels": {"app": "web"}}],
-    }
-    routes = [
-        {
-            "name": "internal",
-            "match": [{"headers": {"x-internal": {"exact": "yes"}}}],
-            "route": [{"destination": {"host": "web"}}],
-        },
-        {
-            "name": "public",
-            "timeout": "5s",
-            "retries": {"attempts": 0},
-            "route": [{"destination": {"host": "web", "subset": "all"}}],
-        },
-    ]
-    api = "networking.istio.io/v1"
-    spec = {"hosts": ["web"], "http": routes}
-    return (
-        {"apiVersion": api, "kind": "DestinationRule", "metadata": {"name": "web"}, "spec": rule},
-        {"apiVersion": api, "kind": "VirtualService", "metadata": {"name": "web"}, "spec": spec},
-    )
 
 
 def observed(shop: Shop, weights: tuple[float, ...]) -> None:
@@ -107,7 +81,8 @@ def mode_native(shop: Shop) -> None:
     shop.traffic()
     engine = shop.start(plan, "1.1")
     assert engine.wait() == 0, engine.text()
-    assert "full" not in [step["name"] for step in shop.get("planruns")["items"][0]["spec"]["program"]["steps"]]
+    program = PROGRAM.validate_python(shop.get("planruns")["items"][0]["spec"]["program"])
+    assert "full" not in [step.name for step in program.steps]
     shop.at_rest("1.1")
     lossless(shop, "native promotion")
 

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from tests.kit.owned import own_rules
 from tests.kit.shop import SLOW, SUCCESS, OpenShops, Shop, canary, together
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
@@ -27,8 +28,8 @@ def rolled_back(shop: Shop, image: str, what: str, *, rate: int) -> tuple[str, f
     return state["failed"]["reason"], seconds
 
 
-def errors(shop: Shop) -> None:
-    reason, _ = rolled_back(shop, "1.2-errors", "5 % errors", rate=100)
+def errors(shop: Shop, what: str = "5 % errors") -> None:
+    reason, _ = rolled_back(shop, "1.2-errors", what, rate=100)
     assert reason == "GateFailed"
     failed = json.loads(shop.rollout("status", "web", "-o", "json").out)["failed"]
     assert failed["gate"] == "success"
@@ -56,5 +57,12 @@ def crash(shop: Shop) -> None:
 
 
 def test_a_bad_version_is_rolled_back_and_only_its_own_requests_failed(open_shops: OpenShops) -> None:
-    with_errors, with_delay, broken = open_shops(3)
-    together(lambda: errors(with_errors), lambda: slow(with_delay), lambda: crash(broken))
+    with_errors, careful, with_delay, broken = open_shops(4)
+    careful.apply(*own_rules())
+    careful.remember()
+    together(
+        lambda: errors(with_errors),
+        lambda: errors(careful, "5 % errors, own DestinationRule and VirtualService"),
+        lambda: slow(with_delay),
+        lambda: crash(broken),
+    )

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-
-import pytest
+from dataclasses import replace
 
 from rollout.adapters.memory.behaviour import Behaviour
 from rollout.adapters.memory.mesh import Cause
 from rollout.controller.foreground import Foreground
 from rollout.controller.view import RunView
 from rollout.decide.reason import Reason
-from rollout.plan.kinds import CRON_JOB, DEPLOYMENT, DESTINATION_RULE
-from rollout.plan.run import Phase
+from rollout.plan.kinds import CRON_JOB, DEPLOYMENT, DESTINATION_RULE, PLAN_RUN
+from rollout.plan.run import Phase, dump_spec
 from tests.kit.adopted import OUTSIDE, PROXIED, SHOP, Adopted
+from tests.kit.builders import run as canary_run
 from tests.kit.journey import CAREFUL, CLASSIC, EVERYTHING, Journey, allows, authorize, name_of, plan
 
 FRONT, AGENT, REPORT, LEGACY = "shop/front", "shop/agent", "shop/report", "old/legacy"
@@ -50,7 +50,8 @@ async def test_the_whole_journey_holds_for_an_outsider_and_goes_on_when_it_is_en
     view = await journey.drive(engine, waits())
     assert name_of(view) == "shadow-strict"
     assert "Deployment/web: callers without an identity sent" in view.state.message
-    assert "fix: " in view.state.message
+    assert "Deployment/legacy in old has no proxy, and its pod template names web.shop" in view.state.message
+    assert "fix: kubectl patch deployment legacy -n old" in view.state.message
     assert journey.lost() == {}
     journey.by_owner(lambda: scene.enrol(DEPLOYMENT, "legacy", OUTSIDE))
     view = await journey.drive(engine)
@@ -62,7 +63,6 @@ async def test_the_whole_journey_holds_for_an_outsider_and_goes_on_when_it_is_en
     assert journey.refuses_strangers("web", "greeter", "db")
 
 
-@pytest.mark.xfail(strict=True, reason="shadow strict counts plaintext of excepted ports as well, and never ends")
 async def test_plaintext_ports_of_an_exception_stay_open_for_the_outsider() -> None:
     excuse = {"workload": {"name": "web"}, "ports": [8080], "reason": "legacy moves in May", "until": "2026-05-31"}
     journey = Journey(Adopted(), plan(CLASSIC, exceptions=[excuse]))
@@ -74,6 +74,26 @@ async def test_plaintext_ports_of_an_exception_stay_open_for_the_outsider() -> N
     assert not journey.refuses_strangers("web")
     journey.memory.traffic.clients.clear()
     assert journey.refuses_strangers("greeter", "db")
+
+
+async def test_a_caller_that_is_excepted_is_not_waited_for_and_cut_off_in_the_end() -> None:
+    excuse = {"workload": {"kind": "DaemonSet", "name": "agent"}, "reason": "it goes in May", "until": "2026-05-31"}
+    scene = Adopted(only=frozenset({"web", "front", "agent"}))
+    journey = Journey(scene, plan(CLASSIC, exceptions=[excuse]))
+    view = await journey.drive(scene.engine())
+    assert view.state.phase is Phase.SUCCEEDED, view.state.message
+    journey.memory.run(60)
+    assert set(journey.lost()) == {"agent"}
+    assert journey.refuses_strangers("web")
+
+
+async def test_somebody_who_hides_behind_an_excepted_caller_is_still_waited_for() -> None:
+    excuse = {"workload": {"kind": "DaemonSet", "name": "agent"}, "reason": "it goes in May", "until": "2026-05-31"}
+    scene = Adopted(only=frozenset({"web", "front", "agent", "legacy"}))
+    journey = Journey(scene, plan(CLASSIC, exceptions=[excuse]))
+    view = await journey.drive(scene.engine(), waits())
+    assert name_of(view) == "shadow-strict"
+    assert "Deployment/legacy in old" in view.state.message
 
 
 async def test_a_cron_job_without_a_proxy_is_named_with_its_next_run_and_the_fix() -> None:
@@ -214,6 +234,21 @@ async def test_a_caller_that_comes_only_under_enforcement_undoes_the_policy() ->
     assert journey.lost() == {}
 
 
+async def test_connections_that_come_only_under_enforcement_undo_the_policy_although_they_are_no_requests() -> None:
+    scene = Adopted(only=frozenset({"front", "db", "agent"}))
+    journey = Journey(scene, plan(authorize(allows("db", FRONT)), analysis=CAREFUL))
+    engine = scene.engine()
+    await journey.to(engine, "policy-1-db")
+    scene.memory.traffic.add_workload("agent", "db", SHOP, 2, client_namespace=SHOP)
+    view = await journey.drive(engine)
+    assert view.state.phase is Phase.HELD, view.state.message
+    assert "connections was" in view.state.message
+    journey.memory.run(2)
+    journey.memory.traffic.fresh_ledger()
+    journey.memory.run(20)
+    assert journey.lost() == {}
+
+
 async def test_a_git_that_puts_its_template_back_is_not_fought_and_goes_on_when_it_agrees() -> None:
     journey = Journey(plan=plan(EVERYTHING, analysis=CAREFUL))
     scene, put_back = journey.scene, []
@@ -235,6 +270,41 @@ async def test_a_git_that_puts_its_template_back_is_not_fought_and_goes_on_when_
     view = await journey.drive(scene.engine(), lambda it: reapplied(it) and it.state.phase.ended)
     assert (view.state.phase, journey.lost()) == (Phase.SUCCEEDED, {}), view.state.message
     assert len(put_back) <= 4
+
+
+def canary_of(journey: Journey, workload: str) -> None:
+    """A canary begins."""
+    meta = {"name": f"{workload}-abc-1", "namespace": SHOP, "labels": {"meshrollout.dev/target": workload}}
+    spec = dump_spec(replace(canary_run(10.0), program=replace(canary_run(10.0).program, workload=workload)))
+    journey.memory.apply({"apiVersion": PLAN_RUN.api_version, "kind": PLAN_RUN.name, "metadata": meta, "spec": spec})
+
+
+async def test_a_canary_that_began_before_its_workload_came_up_is_waited_for() -> None:
+    journey = Journey(plan=plan(EVERYTHING, analysis=CAREFUL))
+    engine = journey.scene.engine()
+    await journey.to(engine, "enrol-deployment-front")
+    canary_of(journey, "web")
+    view = await journey.drive(engine, waits(1))
+    assert name_of(view) == "enrol-deployment-web"
+    assert "canary web-abc-1 is under way on Deployment/web; it ends first" in view.state.message
+    assert journey.carried()["web"] == {False}
+    journey.memory.delete(PLAN_RUN, "web-abc-1")
+    view = await journey.to(engine, "permissive")
+    assert journey.carried()["web"] == {True}
+
+
+async def test_an_abort_waits_for_a_canary_as_well() -> None:
+    journey = Journey(plan=plan(EVERYTHING, analysis=CAREFUL))
+    engine = journey.scene.engine()
+    view = await journey.to(engine, "permissive")
+    canary_of(journey, "web")
+    await engine.order(SHOP, view.name, "abort", by="ana", reason="no")
+    view = await journey.drive(engine, lambda it: "canary web-abc-1 is under way" in it.state.message)
+    assert view.state.phase is Phase.ROLLING_BACK
+    assert journey.carried()["web"] == {True}
+    journey.memory.delete(PLAN_RUN, "web-abc-1")
+    view = await journey.drive(engine)
+    assert (view.state.phase, journey.home()) == (Phase.ABORTED, [])
 
 
 # -- the way back

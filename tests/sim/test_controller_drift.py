@@ -55,7 +55,7 @@ async def test_a_writer_that_never_lets_them_settle_holds_the_run_which_goes_on_
         world.release(GOOD)
         await world.until(lambda: world.plan()["status"]["reason"] == Reason.DRIFT, limit=60)
         assert world.phase() == Phase.HOLDING
-        assert "writes it again at least every 4 s" in world.plan()["status"]["message"]
+        assert "writes it again at least every 3 s" in world.plan()["status"]["message"]
         before = len(drifts(world))
         sent = len(world.processes[0].link.sent)
         await world.passed(60)

@@ -20,8 +20,12 @@ NEXT, OLD = "shop/web:1.3", "shop/web:1.0"
 TEMPLATED = {"interval": "2s", "hold": "6s", "gates": [{"name": "errors", "template": "none", "max": 1}]}
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "template": ({"analysis": TEMPLATED}, "gate errors: there is no MetricTemplate none"),
-    "strategy": ({"strategy": "canari"}, "strategy canari is not installed; use one of canary"),
-    "router": ({"router": {"type": "isto"}}, "router isto is not installed; use one of istio"),
+    "strategy": ({"strategy": "canari"}, "strategy canari is not installed; use one of blue-green, canary"),
+    "router": ({"router": {"type": "isto"}}, "router isto is not installed; use one of consul, gateway"),
+    "lint": (
+        {"steps": [{"weight": 50}, {"weight": 20}]},
+        "RO101 spec.steps[1].weight: 20 is less than the 50 of the step before (sort the steps)",
+    ),
     "field": ({"stepz": [{"weight": 1}]}, "spec.stepz"),
     "value": ({"steps": [{"weight": 120}]}, "spec.steps[0].weight"),
 }
@@ -65,7 +69,7 @@ async def test_a_plan_that_turns_wrong_at_rest_is_stalled_at_once_and_holds_unti
         assert world.wrong(promoted=True) == []
 
 
-@pytest.mark.parametrize("what", ["template", "strategy", "router"])
+@pytest.mark.parametrize("what", ["template", "strategy", "router", "lint"])
 async def test_a_plan_that_is_wrong_from_the_beginning_holds_what_comes(what: str) -> None:
     wrong, said = WRONG[what]
     async with shop(plan=SHORT) as world:

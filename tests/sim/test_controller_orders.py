@@ -74,7 +74,7 @@ async def test_pause_and_resume() -> None:
 
 
 async def test_skip_lets_a_long_hold_pass() -> None:
-    async with shop(plan=plan(steps=[{"weight": 50, "hold": "1h"}])) as world:
+    async with shop(plan=plan(steps=[{"weight": 50, "hold": "1h", "deadline": "2h"}])) as world:
         world.release(GOOD)
         await world.until(lambda: any("50 %" in line for line in world.notes()))
         await world.passed(20)
@@ -150,6 +150,21 @@ async def test_a_retry_with_a_fault_at_any_write_starts_exactly_one_new_run(faul
             assert (len(world.runs()), world.sim.at_rest(promoted=True)) == (2, []), f"{fault} at write {number}"
             if not process.faulty.met:
                 return
+
+
+async def test_a_retry_of_what_is_not_asked_for_any_more_is_refused_and_never_fires_later() -> None:
+    async with shop(image=BAD, plan=SHORT) as world:
+        await rejected(world)
+        world.release(OLD)
+        await world.passed(10)
+        world.order("retry")
+        await world.until(lambda: bool(told(world, Reason.DECISION_REFUSED)), limit=10)
+        assert "does not ask for the version of this run any more" in told(world, Reason.DECISION_REFUSED)[0]
+        world.release(BAD)
+        await world.passed(60)
+        assert (len(world.runs()), world.phase(), told(world, Reason.RETRIED)) == (1, Phase.ROLLED_BACK, [])
+        world.order("retry")
+        await world.until(world.ended(Phase.SUCCEEDED))
 
 
 async def promoted(world: Controlled) -> None:

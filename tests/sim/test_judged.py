@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from rollout.adapters.memory.behaviour import Behaviour
 from rollout.controller.foreground import Foreground
 from rollout.controller.view import RunView
 from rollout.plan.run import Phase
+from rollout.ports.metrics import Ask, PastAsk, Reading
 from tests.kit.sim import BAD, GOOD, Sim, plan
 
 STABLE = "shop/web:1.0"
@@ -90,3 +92,32 @@ async def test_without_metrics_the_run_holds_and_goes_on_when_they_are_back() ->
 async def _driven(engine: Foreground, sim: Sim, turned: Any) -> RunView:
     view = await engine.start(sim.plan, images={"app": sim.image}, by="ana")
     return await engine.drive("shop", view.name, turned)
+
+
+async def test_the_past_of_stable_is_asked_for_once_by_each_gate() -> None:
+    """At its first look; a run asks no range again."""
+    sim = shop(GOOD, burst=5)
+    asked: list[PastAsk] = []
+    inner = sim.memory.metrics.ask
+
+    async def ask(asks: Sequence[Ask]) -> Mapping[Ask, Reading]:
+        asked.extend(one for one in asks if isinstance(one, PastAsk))
+        return await inner(asks)
+
+    sim.memory.metrics.ask = ask  # type: ignore[method-assign]  # an ear at the wall
+    view = await told(sim)
+    assert sorted(one.of.metric for one in asked) == ["slow", "success"]
+    known = view.state.gates["success"].evidence
+    assert known is not None
+    assert known.blocks[0][0] * 300 <= view.state.started
+
+
+@pytest.mark.parametrize("early", [True, False])
+async def test_a_proved_version_need_not_wait_for_the_hold_to_be_over(early: bool) -> None:
+    sim = shop(GOOD, usual=0.0)
+    sim.plan["spec"]["analysis"] = {**ANALYSIS, "hold": "10m", "early": early}
+    view = await told(sim)
+    assert view.state.phase is Phase.SUCCEEDED
+    holds = view.state.step_times[:2]
+    assert (max(holds) < 400) is early
+    assert (min(holds) >= 600) is not early

@@ -32,7 +32,7 @@ def upper(failed: int, runs: int) -> float:
     return clopper_pearson(failed, runs, SURE)[1]
 
 
-@pytest.mark.parametrize(("rate", "base"), [(10, 0.001), (10, 0.005), (100, 0.005), (100, 0.02), (10, 0.3)])
+@pytest.mark.parametrize(("rate", "base"), [(10, 0.005), (100, 0.005), (10, 0.3)])
 def test_independent_errors_stay_far_within_the_budget(rate: float, base: float) -> None:
     found = tried(Traffic(rate, base), 4000)
     assert upper(found.failed, found.runs) <= NOMINAL
@@ -40,23 +40,52 @@ def test_independent_errors_stay_far_within_the_budget(rate: float, base: float)
 
 def test_incidents_that_hit_both_arms_stay_within_the_budget() -> None:
     for minutes in (3, 5):
-        found = tried(Traffic(10, 0.001, incident=Incident(120, 120 + 60 * minutes, 0.05)), 3000)
+        found = tried(Traffic(10, 0.001, incident=Incident(120, 120 + 60 * minutes, 0.05)), 1500)
         assert upper(found.failed, found.runs) <= NOMINAL
 
 
-@pytest.mark.parametrize(
-    ("burst", "rate", "runs", "bound"),
-    [(5, 10, 2500, 0.01), (50, 10, 2500, 0.01), (20, 10, 2500, 0.015), (5, 100, 2000, 0.01), (50, 100, 2000, 0.01)],
-)
-def test_bursts_hardly_exceed_the_budget(burst: float, rate: float, runs: int, bound: float) -> None:
+@pytest.mark.parametrize(("burst", "rate", "runs"), [(5, 10, 1500), (50, 10, 1500), (5, 100, 800)])
+def test_bursts_stay_within_the_budget(burst: float, rate: float, runs: int) -> None:
     """The burst factor is estimated, so no theorem says so.
 
-    With 4000 to 8000 runs each, clusters of 5 and of 50 were seen to reject 0.2 to 0.4 %: within the nominal 0.5 %.
-    Clusters of 20 at one request/s to the canary reject 0.74 % (0.5 to 1.0): half an hour of history has four or five
-    of them, so by chance the factor is found too small.
+    With 1000 runs each, clusters of 5, 20 and 50 were seen to reject 0.0 to 0.4 % where half an hour of the primary's
+    past is known: within the nominal 0.5 %.
     """
     found = tried(Traffic(rate, 0.005, burst=burst), runs, phi=None)
-    assert upper(found.failed, found.runs) <= bound
+    assert upper(found.failed, found.runs) <= 0.015
+
+
+@pytest.mark.parametrize(("burst", "rate", "runs"), [(5, 10, 1000), (20, 1, 600), (50, 10, 600)])
+def test_bursts_without_a_past_stay_within_it_too(burst: float, rate: float, runs: int) -> None:
+    """A service that is as young as the run: what the candidate's own looks tell has to do until stable is known.
+
+    With 1000 runs each, clusters of 5, 20 and 50 reject 0.0 to 0.7 % then; before the candidate's looks were asked, up
+    to 1.4, 3.2 and 4.2 %.  The budget of a plan is 2 %.
+    """
+    found = tried(Traffic(rate, 0.005, burst=burst, history=0.0), runs, phi=None)
+    assert upper(found.failed, found.runs) <= 0.02
+
+
+def test_bursts_that_last_a_minute_stay_within_it_where_the_past_is_known() -> None:
+    """The past is summed up by the minute; by the look, they rejected 6.3 %."""
+    found = tried(Traffic(10, 0.005, burst=5, lasting=4), 600, phi=None)
+    assert upper(found.failed, found.runs) <= 0.02
+
+
+def test_a_candidate_that_is_broken_is_found_at_its_second_look_without_a_past() -> None:
+    """One step is no burst: to be asked oneself does not delay the worst."""
+    found = tried(Traffic(10, 0.001, 0.5, history=0.0), 200, phi=None)
+    assert (found.share, found.median) == (1.0, 30.0)
+    later = tried(Traffic(10, 0.001, 0.5, since=300.0, history=0.0), 200, phi=None)
+    assert later.share == 1.0
+    assert later.late is not None
+    assert later.late <= 345.0
+
+
+def test_caution_costs_little_power_where_errors_come_alone() -> None:
+    """With a past: what is found when the burst factor has to be estimated, and what when it is known to be 1."""
+    known, estimated = (tried(Traffic(10, 0.005, 0.01), 600, phi=phi).share for phi in (1.0, None))
+    assert known - 0.12 <= estimated <= known + 0.05
 
 
 @pytest.mark.parametrize(("burst", "rate", "least"), [(5, 100, 0.5), (50, 100, 0.3)])
@@ -74,13 +103,11 @@ def test_worse_by_the_tolerance_is_hardly_ever_proved_safe(rate: float) -> None:
     assert clopper_pearson(found.proved, found.runs, SURE)[0] <= RULE.beta
 
 
-@pytest.mark.parametrize(
-    ("rate", "base", "regression"), [(10, 0.005, 0.01), (10, 0.001, 0.005), (10, 0.001, 0.01), (100, 0.02, 0.005)]
-)
+@pytest.mark.parametrize(("rate", "base", "regression"), [(10, 0.005, 0.01), (10, 0.001, 0.005)])
 def test_the_preview_is_within_two_points_of_the_truth(rate: float, base: float, regression: float) -> None:
-    """At low and at high power, a preview of the usual size against a run of its own that is three times as large."""
+    """At low and at high power, a preview of the usual size against a run of its own that is twice as large."""
     traffic = Traffic(rate, base, regression)
-    shown, truth = tried(traffic, RUNS, seed=1), tried(traffic, 3 * RUNS, seed=2)
+    shown, truth = tried(traffic, RUNS, seed=1), tried(traffic, 2 * RUNS, seed=2)
     assert abs(shown.share - truth.share) <= 0.02
     assert shown.median is not None
     assert truth.median is not None

@@ -223,7 +223,9 @@ def host_port(obj: Json) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "code"), [(recreate, "RO222"), (host_port, "RO223"), (mounts, "RO224")], ids=lambda it: str(it)
+    ("change", "code"),
+    [(recreate, "RO222"), (host_port, "RO223"), (mounts, "RO224")],
+    ids=lambda it: getattr(it, "__name__", it),
 )
 async def test_shapes_of_which_two_versions_cannot_run_are_refused(change: Callable[[Json], None], code: str) -> None:
     sim = Sim()
@@ -384,8 +386,8 @@ async def test_what_an_owner_edits_in_his_route_is_kept() -> None:
     def edit() -> None:
         obj = sim.memory.get(VIRTUAL_SERVICE, "web")
         obj["spec"]["http"][0]["timeout"] = "9s"
-        sim.memory.replace(obj)
         sim.before[str(Ref(VIRTUAL_SERVICE, "shop", "web"))]["http"][0]["timeout"] = "9s"
+        sim.memory.replace(obj)
 
     view = await play(sim, once(at_weight(10), edit))
     assert view.state.phase is Phase.SUCCEEDED

@@ -12,10 +12,10 @@ from rollout.adapters.memory.clock import VirtualClock
 from rollout.adapters.memory.faults import FaultPlan, FaultyCluster
 from rollout.adapters.memory.store import MemoryCluster
 from rollout.adapters.memory.watch import MemoryWatcher
-from rollout.controller.cached import BELIEVED, CachedCluster
+from rollout.controller.cached import BELIEVED, MISSING, SETTLED, CachedCluster
 from rollout.controller.leader import NotLeading
 from rollout.controller.stores import Stores
-from rollout.errors import Conflict, Unavailable, Unsupported
+from rollout.errors import Conflict, Forbidden, Unavailable, Unsupported
 from rollout.plan.base import RUN_LABEL, Json
 from rollout.plan.kinds import CONFIGMAP, DESTINATION_RULE, HPA, LEASE, PLAN_RUN, VIRTUAL_SERVICE, Kind, Ref
 from rollout.ports.cluster import guard_of
@@ -76,6 +76,55 @@ async def test_what_no_scope_covers_is_asked_for(bench: Bench) -> None:
     await bench.cached.get(Ref(CONFIGMAP, "front", "one"))
     await bench.cached.list(CONFIGMAP, "front")
     assert bench.inner.reads == 3
+
+
+SETTINGS = Ref(CONFIGMAP, "istio-system", "istio")
+"""What plans look at in another namespace."""
+
+
+async def test_settings_of_others_are_believed_for_a_minute(bench: Bench) -> None:
+    await bench.see()
+    made = await bench.memory.create(thing(CONFIGMAP, "istio", "istio-system"))
+    assert await bench.cached.get(SETTINGS) == made
+    asked = bench.inner.reads
+    changed = await bench.memory.patch(SETTINGS, [{"op": "add", "path": "/data", "value": {}}], guard_of(made))
+    assert await bench.cached.get(SETTINGS) == made
+    assert bench.inner.reads == asked
+    await bench.clock.sleep(SETTLED)
+    assert await bench.cached.get(SETTINGS) == changed
+
+
+async def test_settings_that_are_missing_are_not_asked_for_at_every_turn(bench: Bench) -> None:
+    await bench.see()
+    assert await bench.cached.get(SETTINGS) is None
+    asked = bench.inner.reads
+    made = await bench.memory.create(thing(CONFIGMAP, "istio", "istio-system"))
+    assert await bench.cached.get(SETTINGS) is None
+    assert bench.inner.reads == asked
+    await bench.clock.sleep(MISSING)
+    assert await bench.cached.get(SETTINGS) == made
+
+
+async def test_turns_of_one_moment_ask_for_settings_together(bench: Bench) -> None:
+    await bench.see()
+    assert await bench.cached.get(SETTINGS) is None
+    await bench.clock.sleep(MISSING)
+    asked = bench.inner.reads
+    assert await asyncio.gather(*(bench.cached.get(SETTINGS) for _ in range(5))) == [None] * 5
+    assert bench.inner.reads == asked + 1
+
+
+async def test_settings_that_may_not_be_read_are_never_asked_for(bench: Bench) -> None:
+    bench.memory.deny("get", CONFIGMAP, "istio-system")
+    await bench.see()
+    for _ in range(3):
+        with pytest.raises(Forbidden, match="cannot get resource"):
+            await bench.cached.get(SETTINGS)
+    assert bench.inner.reads == 0
+    bench.memory.permit("get", CONFIGMAP, "istio-system")
+    await bench.memory.create(thing(CONFIGMAP, "istio", "istio-system"))
+    await bench.clock.sleep(BELIEVED)
+    assert await bench.cached.get(SETTINGS) is not None
 
 
 async def test_a_labelled_scope_answers_only_for_that_label(bench: Bench) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -24,6 +25,7 @@ from rollout.plan.program import (
     Release,
     Route,
     Side,
+    Text,
     weight_of,
 )
 from rollout.plan.sequential import CompareGate, SloGate, TrafficGate
@@ -133,6 +135,28 @@ def test_steps_that_nobody_named_have_unique_names() -> None:
     steps = [{"weight": 5}, {"approve": {}}, {"weight": 5}, {"approve": {}}, {"name": "weight-5-2", "weight": 7}]
     names = [step.name for step in compiled(steps=steps).steps]
     assert names[:5] == ["weight-5", "approve", "weight-5-3", "approve-2", "weight-5-2"]
+
+
+def test_chosen_requests_go_to_the_candidate_from_the_first_weight_to_the_last() -> None:
+    match = [{"headers": {"x-tester": {"prefix": "y"}}}, {"cookies": {"group": "b.c"}, "query": {"a": {"regex": ".+"}}}]
+    program = compiled(match=match, steps=[{"weight": 0}, {"weight": 10}])
+    routes = [i for step in program.steps for i in step.instructions if isinstance(i, Route)]
+    assert routes == [Route(0, matched=True), Route(10, matched=True), Route(100, matched=True)]
+    first, second = program.split.matches
+    assert first.headers == {"x-tester": Text("prefix", "y")}
+    assert second.query == {"a": Text("regex", ".+")}
+    said = re.compile(second.headers["cookie"].value)
+    texts = ("group=b.c", "a=1; group=b.c; z=2", "group=bxc", "xgroup=b.c", "group=b.cd")
+    assert [said.fullmatch(text) is not None for text in texts] == [True, True, False, False, False]
+
+
+def test_where_only_testers_come_only_gates_written_for_them_look_and_none_at_the_split() -> None:
+    match = [{"headers": {"x-tester": {"exact": "yes"}}}]
+    first, second = compiled(match=match, steps=[{"weight": 0}, {"weight": 10}]).steps[:2]
+    assert [gate.name for gate in first.gates] == []
+    assert [gate.name for gate in second.gates] == ["success", "latency"]
+    own = compiled(match=match, steps=[{"weight": 0, "gates": [SUCCESS]}, {"weight": 10}]).steps[0]
+    assert [gate.name for gate in own.gates] == ["success"]
 
 
 @given(st.floats(0.1, 100), st.floats(0.1, 100))

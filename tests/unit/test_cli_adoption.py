@@ -228,7 +228,8 @@ def test_who_blocks_strict_is_the_headline(desk: Desk) -> None:
     view = desk.until(lambda view: view.state.reason == "Blockers", stages=stages)
     status = desk.stored()["status"]
     assert (view.state.phase, status["stage"]) == (Phase.HOLDING, "shadowStrict")
-    assert "still blocks STRICT: Deployment/web: callers without an identity" in status["message"]
+    assert "still block STRICT: Deployment/web: callers without an identity" in status["message"]
+    assert "without a proxy are Deployment/legacy in old" in status["message"]
     assert status["blockers"]
     done = desk.run("status", "shop")
     assert "rollout mesh report -n shop" in done.stdout

@@ -17,6 +17,7 @@ from rollout.plan.base import Json
 from rollout.plan.finding import Finding, Level
 from rollout.plan.kinds import (
     CANARY_PLAN,
+    CONFIGMAP,
     DEPLOYMENT,
     HPA,
     LEASE,
@@ -281,6 +282,13 @@ async def test_a_person_of_one_namespace_can_split_there_and_is_told_what_stays_
     finding = (await found(shop))["RO205"]
     assert finding.level is Level.WARNING
     assert "cannot be seen" in finding.message
+
+
+async def test_who_may_not_read_the_meshs_settings_is_told_what_is_assumed(shop: Simulation) -> None:
+    shop.cluster.deny("get", CONFIGMAP, "istio-system")
+    finding = (await found(shop))["RO205"]
+    assert finding.level is Level.WARNING
+    assert "ConfigMap/istio in istio-system cannot be read: its defaults are assumed" in finding.message
 
 
 @pytest.mark.parametrize(("mode", "code"), [("policy", "RO210"), ("paused", "RO212"), ("auto", "RO212")])

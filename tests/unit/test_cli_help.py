@@ -13,9 +13,9 @@ from typer.testing import CliRunner
 from rollout.cli.app import app
 
 HEAVY = ("kubernetes", "aiohttp", "pydantic", "rich", "yaml", "prometheus_api_client")
-VERBS = ["start", "plan", "lint", "check", "status", "watch", "promote", "abort", "why", "demo"]
+VERBS = ["start", "plan", "simulate", "replay", "lint", "check", "status", "watch", "promote", "abort", "why", "demo"]
 VERBS += ["get", "history", "events", "pause", "resume", "retry", "skip", "undo", "handoff"]
-VERBS += ["crds", "completion", "version", "install", "uninstall", "mesh"]
+VERBS += ["crds", "completion", "version", "install", "uninstall", "mesh", "notify", "gate"]
 
 PROBE = """
 import json, sys
@@ -28,7 +28,9 @@ except SystemExit as end:
 
 
 @pytest.mark.parametrize(
-    "words", [[], *([verb] for verb in VERBS), ["crds", "apply"], ["mesh", "report"]], ids=" ".join
+    "words",
+    [[], *([verb] for verb in VERBS), ["crds", "apply"], ["mesh", "report"], ["notify", "test"], ["gate", "run"]],
+    ids=" ".join,
 )
 def test_help_imports_nothing_heavy(words: list[str]) -> None:
     done = subprocess.run([sys.executable, "-c", PROBE, *words, "--help"], capture_output=True, text=True, check=True)

@@ -21,6 +21,7 @@ from rollout.plan.kinds import (
     Kind,
     Ref,
 )
+from rollout.plan.parse import from_object
 from rollout.ports.mesh import Edge
 from tests.kit.meshed import deployed, journey, service
 from tests.kit.shell import Shell
@@ -192,3 +193,38 @@ def test_it_changes_nothing(meshed: Shell) -> None:
     meshed.run("mesh", "report")
     assert meshed.simulation.objects.revision == before
     assert meshed.simulation.objects.get(Ref(POD, "shop", "web-1-0")) is not None
+
+
+# -- policies
+
+
+def test_policies_admit_whom_was_seen_with_an_identity_and_nobody_else(meshed: Shell) -> None:
+    done = meshed.run("mesh", "policies", "-o", "json")
+    assert done.exit_code == 0
+    made = {it["metadata"]["name"]: it for it in meshed.json("mesh", "policies")}
+    assert set(made) == {"web", "db", "pay"}
+    assert made["web"]["spec"] == {
+        "selector": {"matchLabels": {"app": "web"}},
+        "action": "ALLOW",
+        "rules": [{"from": [{"source": {"principals": ["cluster.local/ns/shop/sa/front"]}}]}],
+    }
+    assert "Deployment/web in shop: 2000 requests or connections came without an identity" in done.stderr
+    assert "Deployment/cart in shop: no caller with an identity was seen" in done.stderr
+
+
+def test_policies_are_yaml_that_a_plan_takes_with_the_callers_in_comments(meshed: Shell) -> None:
+    text = meshed.run("mesh", "policies").stdout
+    assert "# cluster.local/ns/shop/sa/front: 98000\n" in text
+    documents = list(yaml.safe_load_all(text))
+    assert documents == meshed.json("mesh", "policies")
+    meta = {"name": "shop", "namespace": "shop"}
+    stages = {"strict": {}, "authorize": {"policies": documents}}
+    plan = {"apiVersion": "meshrollout.dev/v1alpha1", "kind": "MeshAdoptionPlan", "metadata": meta}
+    assert from_object({**plan, "spec": {"stages": stages}})
+
+
+def test_without_metrics_no_policy_is_made_up(meshed: Shell) -> None:
+    meshed.simulation.metrics.fault = "outage"
+    done = meshed.run("mesh", "policies")
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "who called is not known" in done.stderr

@@ -1,22 +1,17 @@
-"""The verbs that only read: plans, runs, events, what to commit; and the names that a shell completes."""
+"""The verbs that only read: plans, histories and events, also of runs that cannot be read."""
 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from rollout import bootstrap
-from rollout.cli import completion, demo
+from rollout.cli import demo
 from rollout.plan.base import Json
-from rollout.plan.kinds import CANARY_PLAN, DEPLOYMENT, EVENT, PLAN_RUN
+from rollout.plan.kinds import CANARY_PLAN, EVENT, PLAN_RUN
 from rollout.plan.run import Phase
 from tests.kit.shell import BAD, GOOD, Shell
 
@@ -196,143 +191,6 @@ def test_events_are_followed_by_machines(shell: Shell) -> None:
 
 def _documents(text: str) -> list[Any]:
     return list(yaml.safe_load_all(text))
-
-
-# -- handoff
-
-
-def patched(shell: Shell) -> Any:
-    return yaml.safe_load(shell.run("handoff", "web").stdout)
-
-
-def test_handoff_after_a_promotion_is_the_image_that_runs(shell: Shell) -> None:
-    shell.run("start", shell.file(), "--image", f"app={GOOD}")
-    shell.simulation.clock.run(10)
-    done = shell.run("handoff", "web")
-    assert done.exit_code == 0
-    assert patched(shell) == {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {"name": "web", "namespace": "shop"},
-        "spec": {"template": {"spec": {"containers": [{"name": "app", "image": GOOD}]}}},
-    }
-    assert f"kustomize edit set image shop/web={GOOD}" in done.stderr
-    assert f"kubectl set image --local -f deployment.yaml app={GOOD} -o yaml" in done.stderr
-    assert shell.json("handoff", "web")["agrees"] is True
-
-
-def test_handoff_after_a_rollback_is_the_image_that_stayed(shell: Shell) -> None:
-    shell.run("start", shell.file(), "--image", f"app={BAD}")
-    done = shell.run("handoff", "web")
-    assert f"still asks for {BAD}" in done.stdout
-    assert patched(shell)["spec"]["template"]["spec"]["containers"] == [{"name": "app", "image": "shop/web:1.0"}]
-    body = shell.json("handoff", "web")
-    assert (body["agrees"], body["stable"]["images"], body["asked"]["images"]) == (
-        False,
-        {"app": "shop/web:1.0"},
-        {"app": BAD},
-    )
-
-
-def test_handoff_of_more_than_images_is_the_whole_template(shell: Shell) -> None:
-    shell.run("start", shell.file(), "--image", f"app={BAD}")
-    web = shell.simulation.get(DEPLOYMENT, "web")
-    web["spec"]["template"]["spec"]["containers"][0]["env"] = [{"name": "NEW", "value": "1"}]
-    web["metadata"]["labels"]["kustomize.toolkit.fluxcd.io/name"] = "apps"
-    shell.simulation.replace(web)
-    template = patched(shell)["spec"]["template"]
-    assert template["$patch"] == "replace"
-    assert "env" not in template["spec"]["containers"][0]
-    assert "pod-template-hash" not in template["metadata"]["labels"]
-    assert "flux reconcile kustomization apps -n flux-system --with-source" in shell.run("handoff", "web").stderr
-
-
-def test_handoff_reads_what_was_applied(shell: Shell) -> None:
-    """`start --image` promoted; the file that was applied still has the old image."""
-    web = shell.simulation.get(DEPLOYMENT, "web")
-    applied = {"spec": {"template": web["spec"]["template"]}}
-    web["metadata"]["annotations"] = {"kubectl.kubernetes.io/last-applied-configuration": json.dumps(applied)}
-    shell.simulation.replace(web)
-    shell.run("start", shell.file(), "--image", f"app={GOOD}")
-    shell.simulation.clock.run(10)
-    done = shell.run("handoff", "web")
-    assert "Git still asks for shop/web:1.0" in done.stdout
-    assert shell.json("handoff", "web")["agrees"] is False
-
-
-def test_handoff_in_mid_run_says_that_it_is_not_the_end(shell: Shell) -> None:
-    shell.until(Phase.PROGRESSING)
-    assert "this is what is stable until it ends" in shell.run("handoff", "web").stderr
-
-
-def test_handoff_needs_a_target(shell: Shell) -> None:
-    spec = {
-        "service": "web",
-        "traffic": {"stable": {"host": "web"}, "candidate": {"host": "web2"}},
-        "steps": [{"weight": 50}],
-    }
-    shell.simulation.apply({**demo.PLAN, "spec": spec})
-    assert shell.run("handoff", "web").exit_code == 4
-
-
-# -- completion
-
-
-@pytest.fixture
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return tmp_path / "cache" / "rollout"
-
-
-def test_names_are_asked_for_once(shell: Shell, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    shell.run("start", shell.file(), "--image", f"app={GOOD}")
-    (run,) = shell.simulation.objects.of(PLAN_RUN)
-    assert completion.names("plans", {}) == ["web"]
-    assert completion.names("runs", {}) == [run["metadata"]["name"]]
-    monkeypatch.delattr(bootstrap, "connect")
-    assert completion.names("plans", {}) == ["web"]
-    assert completion.names("plans", {"namespace": "elsewhere"}) == []
-    assert len(list(cache.iterdir())) == 2
-
-
-def test_names_of_a_while_ago_are_better_than_none(shell: Shell, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    shell.simulation.apply(demo.PLAN)
-    completion.names("plans", {})
-    (file,) = cache.iterdir()
-    old = file.stat().st_mtime - 60
-    os.utime(file, (old, old))
-    monkeypatch.delattr(bootstrap, "connect")
-    assert completion.names("plans", {}) == ["web"]
-    os.utime(file, (old - 3600, old - 3600))
-    assert completion.names("plans", {}) == []
-
-
-def test_a_cluster_that_does_not_answer_costs_a_second(
-    shell: Shell, cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import asyncio
-
-    async def never(*_: object) -> list[Json]:
-        await asyncio.Event().wait()
-        return []
-
-    monkeypatch.setattr(completion, "LIMIT", 0.01)
-    monkeypatch.setattr(shell.world.cluster, "list", never)
-    assert completion.names("plans", {}) == []
-    assert not cache.exists()
-
-
-@pytest.mark.parametrize(("line", "found"), [("rollout get w", "web"), ("rollout watch web --run web-", "web-12345-1")])
-@pytest.mark.usefixtures("cache")
-def test_the_shell_completes_names(line: str, found: str, tmp_path: Path) -> None:
-    words = {"plans": ["web"], "runs": ["web-12345-1"]}
-    script = (
-        f"from rollout.cli import completion, app\ncompletion.names = lambda what, options: {words!r}[what]\napp.main()"
-    )
-    environment = {**os.environ, "_ROLLOUT_COMPLETE": "complete_bash", "COMP_WORDS": line}
-    environment |= {"COMP_CWORD": str(len(line.split()) - 1), "HOME": str(tmp_path)}
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env=environment)
-    assert done.stdout.split() == [found]
 
 
 # -- a run that cannot be read, among others

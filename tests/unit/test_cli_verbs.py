@@ -1,11 +1,9 @@
-"""The verbs against the simulated cluster: what they print, what they leave behind, how they exit."""
+"""The verbs besides start, against the simulated cluster: what they print, what they leave behind, how they exit."""
 
 from __future__ import annotations
 
 import asyncio
-import json
-import signal
-from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import yaml
@@ -14,264 +12,10 @@ from typer.testing import CliRunner
 from rollout import bootstrap
 from rollout.cli import demo
 from rollout.cli.app import app
-from rollout.controller import foreground
-from rollout.controller.foreground import Foreground
-from rollout.controller.view import RunView
-from rollout.plan.kinds import (
-    CANARY_PLAN,
-    CRD,
-    DEPLOYMENT,
-    METRIC_TEMPLATE,
-    PLAN_DECISION,
-    PLAN_RUN,
-    VIRTUAL_SERVICE,
-    Ref,
-)
+from rollout.plan.kinds import CANARY_PLAN, CRD, PLAN_DECISION, Ref
 from rollout.plan.run import Phase
 from tests.kit.manifests import peers
-from tests.kit.shell import BAD, GOOD, Shell
-
-
-def test_start_promotes_a_good_version(shell: Shell) -> None:
-    done = shell.run("start", shell.file(), "--image", f"app={GOOD}")
-    assert done.exit_code == 0, done.output
-    assert "✔ Succeeded" in done.stdout
-    for said in ("✔ parsed", "Ctrl-C takes the traffic home", "earliest finish", "rollout watch web -n shop"):
-        assert said in done.stderr
-    assert "Promoting" in done.stderr
-    web = shell.simulation.get(DEPLOYMENT, "web")
-    assert web["spec"]["template"]["spec"]["containers"][0]["image"] == GOOD
-    assert shell.at_rest()
-
-
-def test_start_rolls_a_bad_version_back_and_says_why(shell: Shell) -> None:
-    done = shell.run("start", shell.file(), "--image", f"app={BAD}", "-q")
-    assert done.exit_code == 3
-    assert done.stderr == ""
-    assert "because  success was" in done.stdout
-    assert shell.at_rest()
-    story = shell.run("why", "web")
-    assert story.exit_code == 0
-    assert "✖ fail" in story.stdout
-    body = shell.json("why", "web")
-    assert body["failed"]["gate"] == "success"
-    assert any(look["verdict"] == "fail" for look in body["looks"])
-    assert shell.run("status", "web").exit_code == 3
-
-
-def test_start_prints_the_final_run_as_json_and_progress_apart(shell: Shell) -> None:
-    done = shell.run("start", shell.file(), "--image", f"app={GOOD}", "-o", "json")
-    body = json.loads(done.stdout)
-    assert (body["phase"], body["plan"], body["images"]["candidate"]) == ("Succeeded", "web", {"app": GOOD})
-    assert "StepPassed" in done.stderr
-
-
-def test_a_second_start_resumes(shell: Shell) -> None:
-    first = shell.until(Phase.PROGRESSING)
-    done = shell.run("start", shell.file(), "--image", f"app={GOOD}")
-    assert done.exit_code == 0
-    assert f"run {first.name} resumed" in done.stderr
-    assert len(shell.simulation.objects.of(PLAN_RUN)) == 1
-
-
-def test_start_by_plan_name_needs_the_plan(shell: Shell) -> None:
-    done = shell.run("start", "nothing")
-    assert done.exit_code == 1
-    assert "no plan nothing in namespace shop" in done.stderr
-    assert "next: rollout get -A" in done.stderr
-
-
-def test_start_without_a_new_version_says_what_to_do(shell: Shell) -> None:
-    done = shell.run("start", shell.file())
-    assert done.exit_code == 1
-    assert "--image" in done.stderr
-
-
-def test_start_is_refused_with_findings(shell: Shell) -> None:
-    shell.simulation.cluster.deny("create", VIRTUAL_SERVICE)
-    done = shell.run("start", shell.file(), "--image", f"app={GOOD}")
-    assert done.exit_code == 1
-    assert "[RO204]" in done.stderr
-    assert "rollout check web" in done.stderr
-    assert not shell.simulation.objects.of(PLAN_RUN)
-
-
-def test_start_refuses_what_lint_refuses(shell: Shell) -> None:
-    before = shell.simulation.objects.revision
-    done = shell.run("start", shell.file(steps=[{"weight": 50}, {"weight": 20}]), "--image", f"app={GOOD}")
-    assert done.exit_code == 4
-    assert "spec.steps[1]" in done.stderr
-    assert shell.simulation.objects.revision == before
-
-
-def test_start_tells_warnings_and_goes_on(shell: Shell) -> None:
-    shell.simulation.metrics.fault = "stale"
-    shell.simulation.clock.each_second(lambda: setattr(shell.simulation.metrics, "fault", None))
-    done = shell.run("start", shell.file(), "--image", f"app={GOOD}")
-    assert done.exit_code == 0
-    assert "checked                  2 warnings (RO404)" in done.stderr
-
-
-def test_dry_runs_write_nothing(shell: Shell) -> None:
-    before = shell.simulation.objects.revision
-    client = shell.run("start", shell.file(), "--dry-run", "client")
-    server = shell.run("start", shell.file(), "--dry-run", "server")
-    assert (client.exit_code, server.exit_code) == (0, 0), server.output
-    assert "PLAN shop/web" in client.stdout
-    assert "PLAN shop/web" in server.stdout
-    assert "preflight: " in server.stderr
-    assert shell.simulation.objects.revision == before
-
-
-def test_start_reads_stdin(shell: Shell) -> None:
-    plan = {**demo.PLAN, "metadata": {"name": "web"}}
-    done = CliRunner().invoke(app, ["start", "-", "--image", f"app={GOOD}"], input=yaml.safe_dump(plan))
-    assert done.exit_code == 0, done.output
-    assert "✔ parsed stdin" in done.stderr
-
-
-def test_start_takes_templates_of_its_file_along(shell: Shell) -> None:
-    template = {
-        "apiVersion": "meshrollout.dev/v1alpha1",
-        "kind": "MetricTemplate",
-        "metadata": {"name": "carts"},
-        "spec": {"query": "sum(carts)"},
-    }
-    shell.simulation.metrics.set_scalar("sum(carts)", 99.0)
-    path = shell.file(
-        analysis={"hold": "6s", "interval": "3s", "gates": [{"name": "c", "template": "carts", "min": 97}]}
-    )
-    with open(path, "a", encoding="utf-8") as file:
-        file.write("---\n" + yaml.safe_dump(template))
-    assert shell.run("check", path).exit_code == 0
-    assert shell.run("start", path, "--dry-run", "server").exit_code == 0
-    assert not shell.simulation.exists(METRIC_TEMPLATE, "carts")
-    done = shell.run("start", path, "--image", f"app={GOOD}")
-    assert done.exit_code == 0, done.output
-    assert shell.simulation.exists(METRIC_TEMPLATE, "carts")
-    alone = shell.file(analysis={"gates": [{"name": "c", "template": "carts", "min": 97}]})
-    assert shell.run("start", alone, "--dry-run", "server").exit_code == 0
-
-
-def test_the_timeout_takes_the_traffic_home(shell: Shell) -> None:
-    done = shell.run("start", shell.file(), "--image", f"app={GOOD}", "--timeout", "1ms")
-    assert done.exit_code == 5
-    assert "taking the traffic home" in done.stderr
-    assert "Aborted" in done.stdout
-    assert shell.at_rest()
-
-
-def test_the_timeout_with_leave_leaves(shell: Shell) -> None:
-    shell.until(Phase.PROMOTING)
-    shell.simulation.clock.pace = 50
-    done = shell.run("start", shell.file(), "--image", f"app={GOOD}", "--timeout", "1ms", "--leave")
-    assert done.exit_code == 5
-    assert "rollout start web -n shop resumes" in done.stderr
-    assert not shell.at_rest()
-
-
-def test_start_follows_another_engine_and_takes_over_when_it_dies(shell: Shell) -> None:
-    killed_after = [3]
-
-    async def drive() -> None:
-        engine = Foreground(replace(shell.world, identity="another"))
-        view = await engine.start(demo.PLAN, images={"app": GOOD}, by="another")
-
-        def turn(_: RunView) -> None:
-            killed_after[0] -= 1
-            if not killed_after[0]:
-                raise SystemError("kill -9")
-
-        with pytest.raises(SystemError):
-            await engine.drive("shop", view.name, turn)
-
-    asyncio.run(drive())
-    done = shell.run("start", "web")
-    assert done.exit_code == 0, done.output
-    assert "another engine drives run" in done.stderr
-    assert "taking over if it dies" in done.stderr
-    assert shell.at_rest()
-
-
-def press_ctrl_c(shell: Shell, times: int) -> None:
-    """Once the candidate has traffic, and again nine simulated seconds later."""
-    since: list[float] = []
-
-    def tick() -> None:
-        now = shell.simulation.clock.now()
-        routed = shell.simulation.traffic.ledger.by_workload["web-canary"] > 0
-        if routed and len(since) < times and (not since or now - since[-1] >= 9):
-            since.append(now)
-            signal.raise_signal(signal.SIGINT)
-
-    shell.simulation.clock.each_second(tick)
-
-
-def test_ctrl_c_takes_the_traffic_home(shell: Shell) -> None:
-    press_ctrl_c(shell, times=1)
-    done = shell.run("start", shell.file(), "--image", f"app={GOOD}")
-    assert done.exit_code == 130
-    assert "taking the traffic home; Ctrl-C again leaves it where it is" in done.stderr
-    assert "Aborted" in done.stdout
-    assert "next: rollout why" in done.stderr
-    assert shell.at_rest()
-
-
-def interrupted_in(shell: Shell, function: str, *, done: bool) -> str:
-    """Ctrl-C when the engine begins (or has done) a part of the start; what is said."""
-    real = getattr(foreground, function)
-
-    async def pressed(*args: object) -> None:
-        if done:
-            await real(*args)
-        signal.raise_signal(signal.SIGINT)
-        await asyncio.sleep(60)
-
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(foreground, function, pressed)
-        result = shell.run("start", shell.file(), "--image", f"app={GOOD}")
-    assert result.exit_code == 130
-    return " ".join(result.stderr.split())
-
-
-def test_ctrl_c_before_anything_was_held_says_so(shell: Shell) -> None:
-    assert "nothing but the plan was written" in interrupted_in(shell, "arm", done=False)
-    assert shell.image() == "shop/web:1.0"
-
-
-def test_ctrl_c_between_the_hold_and_the_run_says_how_to_go_on_and_how_to_let_go(shell: Shell) -> None:
-    said = interrupted_in(shell, "create_run", done=False)
-    assert "Deployment/web holds the new version, and nobody tries it" in said
-    assert "next: rollout start web -n shop tries it" in said
-    assert "rollout start web -n shop --image app=shop/web:1.0 lets it go" in said
-    assert shell.run("start", "web", "-n", "shop", "--image", "app=shop/web:1.0").exit_code != 0
-    assert not shell.simulation.get(DEPLOYMENT, "web")["spec"].get("paused")
-    assert shell.at_rest()
-
-
-def test_ctrl_c_when_there_is_a_run_that_nobody_drives_says_so(shell: Shell) -> None:
-    said = interrupted_in(shell, "create_run", done=True)
-    assert "is there, and nobody drives it" in said
-    assert shell.run("start", "web", "-n", "shop").exit_code == 0
-
-
-def test_ctrl_c_twice_leaves_and_says_what_that_means(shell: Shell) -> None:
-    press_ctrl_c(shell, times=2)
-    done = shell.run("start", shell.file(), "--image", f"app={GOOD}")
-    assert done.exit_code == 130
-    assert "nobody watches it" in done.stderr
-    assert "rollout start web -n shop resumes" in done.stderr
-    assert not shell.at_rest()
-
-
-def test_ctrl_c_with_leave_leaves_at_once(shell: Shell) -> None:
-    press_ctrl_c(shell, times=1)
-    done = shell.run("start", shell.file(), "--image", f"app={GOOD}", "--leave")
-    assert done.exit_code == 130
-    assert "the traffic stays where it is" in done.stderr
-    assert not shell.at_rest()
-    assert shell.run("start", "web").exit_code == 0
-    assert shell.at_rest()
+from tests.kit.shell import BAD, Shell
 
 
 def test_status_waits_for_approval_and_promote_lets_it_go_on(shell: Shell) -> None:
@@ -410,7 +154,7 @@ def test_crds_are_printed_and_applied_once(shell: Shell) -> None:
     assert "CustomResourceDefinition/canaryplans.meshrollout.dev created" in first.stdout
     assert "created" not in second.stdout
     assert "unchanged" in second.stdout
-    assert len(shell.simulation.objects.of(CRD)) == 5
+    assert len(shell.simulation.objects.of(CRD)) == 6
 
 
 def test_version_and_completion() -> None:
@@ -446,3 +190,36 @@ def test_the_demo_promotes_one_and_rolls_one_back() -> None:
     assert [view.state.phase for view in ended] == [Phase.ROLLED_BACK, Phase.SUCCEEDED]
     plans = asyncio.run(stage.session.world.cluster.list(CANARY_PLAN, "shop"))
     assert len(plans) == 1
+
+
+def test_simulate_needs_a_cluster_only_for_the_traffic(shell: Shell) -> None:
+    file = str(Path(__file__).parents[2] / "examples/compare/canary.yaml")
+    drawn = shell.folder / "power.svg"
+    done = shell.run("simulate", file, "--rps", "50", "--errors", "0.5%", "--seed", "7", "--svg", str(drawn))
+    assert done.exit_code == 0, done.output
+    assert "traffic as given, seed 7" in done.stdout
+    assert "a sound version is rejected in " in done.stdout
+    assert "found in" in drawn.read_text(encoding="utf-8")
+    body = shell.json("simulate", file, "--rps", "50", "--errors", "0.5%", "--seed", "7")
+    assert body == shell.json("simulate", file, "--rps", "50", "--errors", "0.5%", "--seed", "7")
+    assert [gate["gate"] for gate in body["gates"]] == ["success", "latency"]
+    for wrong in (["--errors", "1%"], ["--rps", "5", "--errors", "0.01"]):
+        assert shell.run("simulate", file, *wrong).exit_code == 2
+
+
+def test_simulate_asks_prometheus_for_the_traffic_of_a_plan(shell: Shell) -> None:
+    shell.simulation.run(120)
+    done = shell.run("simulate", shell.file(), "--seed", "1")
+    assert done.exit_code == 0, done.output
+    assert "traffic of the last 30m" in done.stdout
+
+
+def test_replay_comes_to_the_same_and_says_so(shell: Shell) -> None:
+    shell.run("start", shell.file(), "--image", f"app={BAD}", "-q")
+    done = shell.run("replay", "web")
+    assert done.exit_code == 0, done.output
+    assert "✖ fail" in done.stdout
+    assert done.stdout.rstrip().endswith("✔ the same as the record")
+    body = shell.json("replay", "web")
+    assert (body["same"], body["complete"]) == (True, True)
+    assert "fail" in {look["verdict"] for look in body["looks"]}

@@ -72,6 +72,16 @@ def test_no_route_names_the_subsets_before_every_proxy_knows_them() -> None:
     assert decide(RUN, early.state, known, 103.0).actions == (Steer(0.0),)
 
 
+def test_the_first_pin_is_read_back_at_once_and_one_that_does_not_stay_is_no_fight() -> None:
+    rule = decide(RUN, progressing(), seen(), 101.0)
+    assert (rule.wake, rule.state.settled) == (1.0, 103.0)
+    known = seen(route=Route("home", leftovers=True))
+    first = decide(RUN, replace(rule.state, journal=journal("subsets")), known, 103.0)
+    assert (first.actions, first.wake) == ((Steer(0.0),), 0.0)
+    again = decide(RUN, replace(first.state, journal=journal("subsets", "route")), known, 103.1)
+    assert (again.actions, again.wake) == ((Steer(0.0),), 1.0)
+
+
 def test_the_candidate_is_sized_for_its_weight() -> None:
     state = progressing(routed=0.0)
     world = steered(0.0, candidate=None, workload=workload(desired=10))

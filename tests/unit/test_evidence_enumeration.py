@@ -8,11 +8,12 @@ from itertools import product
 
 import pytest
 
+from rollout.decide.evidence import tempered
 from rollout.decide.evidence.counts import Arms
 from rollout.decide.evidence.inferiority import Exceeding, Past, Proof, exceed, prove
-from rollout.decide.evidence.mixture import UNSTARTED, Mixture
+from rollout.decide.evidence.mixture import UNSTARTED, Mixture, change_point
 from rollout.decide.evidence.objective import keep, overspend
-from rollout.decide.evidence.ratio import rate_ratio
+from rollout.decide.evidence.ratio import factors, rate_ratio
 from rollout.decide.evidence.split import Split, divide
 
 EXACT = 1 + 1e-12
@@ -50,6 +51,31 @@ def test_rate_ratio(limit: float, phi: float) -> None:
 
 def test_rate_ratio_grows_for_a_worse_canary() -> None:
     assert mean(lambda arms: rate_ratio(UNSTARTED, arms, planned=4).log_e, 20, 40, 0.4, 0.02) > 10
+
+
+@pytest.mark.parametrize("phi", [1.0, 1.2, 3.3, 12.0, 150.0])
+def test_evidence_between_two_burst_factors(phi: float) -> None:
+    """What is interpolated is a geometric mean of two e-values: Hölder says that it is none too large either."""
+
+    def found(arms: Arms) -> float:
+        return tempered.log_e(tempered.temper(tempered.FRESH, factors(arms), change_point(0, 4)), phi)
+
+    means = [mean(found, *sizes, factor * p, p) for sizes in SIZES for p in SHARES for factor in (0.5, 1.0)]
+    assert max(means) <= EXACT
+    assert mean(found, 12, 24, 0.5, 0.01) > 1
+
+
+@pytest.mark.parametrize("largest", [2, 3])
+def test_clusters_of_a_size_at_most_are_valid_at_that_burst_factor(largest: int) -> None:
+    """Single errors and whole clusters side by side, both as many as the requests, or fewer at the canary."""
+    for single, cluster in product([0.0, 0.02, 0.2, 0.6], repeat=2):
+        parts = [list(enumerate(binomial(n, p))) for n in (4, 7) for p in (single, cluster)]
+        grown = []
+        for (a, one), (b, two), (c, three), (d, four) in product(*parts):
+            arms = Arms(4000, a + largest * b, 7000, c + largest * d)
+            log_e = rate_ratio(UNSTARTED, arms, planned=4, phi=largest).log_e
+            grown.append(one * two * three * four * math.exp(log_e))
+        assert math.fsum(grown) <= EXACT
 
 
 @pytest.mark.parametrize("shares", [(0.02, 0.02), (0.3, 0.01), (0.01, 0.3)])

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollout.decide.evidence.burst import BLOCK, WINDOW, Bursts, factor, lossy, spread, watch
+from rollout.decide.evidence.burst import BLOCK, WINDOW, Bursts, factor, follow, lossy, replay, spread, watch
 from rollout.decide.evidence.counts import Arms
 from rollout.decide.evidence.edges import (
     Buckets,
@@ -28,17 +28,22 @@ from rollout.errors import InvalidInput
 # --- bursts
 
 
+def mean(bursts: Bursts) -> float:
+    """What was seen of them, with nothing added."""
+    return math.fsum(one.squares for one in bursts.blocks) / math.fsum(one.chance for one in bursts.blocks)
+
+
 def test_independent_errors_have_the_factor_one_on_average() -> None:
     """Every way that 6 errors fall on 3 unequal pods, with its chance."""
     sizes = (100.0, 200.0, 300.0)
-    mean = 0.0
+    seen = 0.0
     for a, b in product(range(7), range(7)):
         if a + b <= 6:
             c = 6 - a - b
             ways = math.factorial(6) / (math.factorial(a) * math.factorial(b) * math.factorial(c))
             chance = ways * (1 / 6) ** a * (2 / 6) ** b * (3 / 6) ** c
-            mean += chance * spread(zip(sizes, (a, b, c), strict=True))[0]
-    assert mean == pytest.approx(spread(zip(sizes, (6, 0, 0), strict=True))[1])
+            seen += chance * spread(zip(sizes, (a, b, c), strict=True))[0]
+    assert seen == pytest.approx(spread(zip(sizes, (6, 0, 0), strict=True))[1])
 
 
 @pytest.mark.parametrize("size", [2, 5, 50, 170])
@@ -47,7 +52,8 @@ def test_clusters_of_one_size_have_it_as_their_factor(size: int) -> None:
     bursts = Bursts()
     for number in range(20):
         bursts = watch(bursts, [(100.0 * size, float(size) * (pod == number % 5)) for pod in range(5)], 15.0 * number)
-    assert factor(bursts).phi == pytest.approx(size)
+    assert mean(bursts) == pytest.approx(size)
+    assert size <= factor(bursts).phi < 1.5 * size
 
 
 def test_a_large_cluster_weighs_more_than_small_ones() -> None:
@@ -56,18 +62,92 @@ def test_a_large_cluster_weighs_more_than_small_ones() -> None:
     for number in range(50):
         bursts = watch(bursts, [(100.0, float(pod == number % 4)) for pod in range(4)], 10.0 * number)
     bursts = watch(bursts, [(100.0, 50.0), (100.0, 0.0), (100.0, 0.0), (100.0, 0.0)], 510.0)
-    assert factor(bursts).phi == pytest.approx((50 + 2500) / 100)
+    assert mean(bursts) == pytest.approx((50 + 2500) / 100)
 
 
 def test_what_hits_all_pods_alike_is_no_burst() -> None:
-    bursts = watch(Bursts(), [(1000.0, 700.0)] * 4, 0.0)
+    bursts = Bursts()
+    for number in range(10):
+        bursts = watch(bursts, [(1000.0, 700.0)] * 4, 15.0 * number)
     assert factor(bursts).phi == 1.0
 
 
+def test_a_few_busy_minutes_that_happen_to_be_calm_do_not_promise_that_there_are_no_bursts() -> None:
+    """Each of them is one comparison of two pods, whatever it counts; half an hour of them is worth something."""
+    said, bursts = [], Bursts()
+    for number in range(25):
+        bursts = watch(bursts, [(900.0, 30.0), (900.0, 33.0)], 60.0 * number)
+        said.append(factor(bursts).phi)
+    assert said == sorted(said, reverse=True)
+    assert said[2] > 1.5
+    assert said[-1] == 1.0
+
+
+def test_a_few_bursts_that_happen_to_be_small_do_not_promise_that_all_are() -> None:
+    """The more was counted, the less is added to what was seen."""
+    added, bursts = [], Bursts()
+    for number in range(64):
+        bursts = watch(bursts, [(100.0, 6.0 * (pod == number % 5)) for pod in range(5)], 15.0 * number)
+        added.append(factor(bursts).phi / 6.0)
+    assert added[0] > 2.0
+    assert added == sorted(added, reverse=True)
+    assert 1.0 < added[-1] < 1.3
+
+
+def test_history_is_the_looks_that_were_before_the_run() -> None:
+    tracks = {
+        "a": [(0.0, 100.0, 0.0), (60.0, 200.0, 5.0), (120.0, 10.0, 0.0), (180.0, 110.0, 0.0)],
+        "b": [(0.0, 100.0, 7.0), (60.0, 200.0, 7.0), (120.0, 300.0, 7.0), (180.0, 400.0, 12.0)],
+    }
+    whole = watch(watch(Bursts(), [(100.0, 5.0), (100.0, 0.0)], 60.0), [(100.0, 0.0), (100.0, 5.0)], 180.0)
+    assert replay(tracks) == replay(dict(reversed(tracks.items())))
+    assert mean(replay(tracks)) == mean(whole) == 5.0
+
+
+def test_a_burst_of_the_past_that_lasts_a_minute_is_one() -> None:
+    """To the looks of a run it is three small ones."""
+    tracks = {
+        "a": [(15.0 * n, 100.0 * n, 5.0 * n) for n in range(4)] + [(60.0 + 15 * n, 400.0, 15.0) for n in range(8)],
+        "b": [(15.0 * n, 100.0 * n, 0.0) for n in range(12)],
+    }
+    looks = Bursts()
+    for n in range(3):
+        looks = watch(looks, [(100.0, 5.0), (100.0, 0.0)], 15.0 * n)
+    assert mean(looks) == 5.0
+    assert mean(replay(tracks)) == 15.0
+
+
+def test_a_burst_of_the_candidate_between_calm_looks_has_its_size_as_factor() -> None:
+    """Where nothing is known of stable: before, its evidence was divided by what is assumed."""
+    own = follow(follow((0.0, 0.0), (100.0, 0.0), (100.0, 50.0)), (100.0, 50.0), (100.0, 0.0))
+    assert own == (2500.0, 50.0)
+    assert factor(Bursts()).phi == 3.0
+    found = factor(Bursts(), own)
+    assert 45 < found.phi < 50
+    assert not found.assumed
+
+
+def test_a_candidate_that_breaks_is_one_step_and_weighs_more_with_each_look() -> None:
+    """e / (2 k - 1) after k looks of e errors."""
+    own, last, seen = follow((0.0, 0.0), (100.0, 0.0), (100.0, 60.0)), (100.0, 60.0), [60.0]
+    for _ in range(3):
+        own = follow(own, last, last)
+        seen.append(own[0] / own[1])
+    assert seen == pytest.approx([60.0, 20.0, 12.0, 60 / 7])
+
+
+@given(st.lists(st.tuples(st.integers(1, 500), st.integers(0, 500)), max_size=8), st.floats(0, 1e5), st.floats(0, 1e5))
+def test_the_candidate_may_raise_the_factor_and_never_lowers_it(
+    pods: list[tuple[int, int]], squares: float, chance: float
+) -> None:
+    bursts = watch(Bursts(), [(total, min(total, bad)) for total, bad in pods], 0.0)
+    assert factor(bursts, (squares, chance)).phi >= factor(bursts).phi
+
+
 @pytest.mark.parametrize("pods", [[], [(100.0, 9.0)], [(100.0, 0.0)] * 3, [(100.0, 5.0), (0.0, 0.0)]])
-def test_without_errors_or_with_one_pod_two_is_assumed_and_said(pods: list[tuple[float, float]]) -> None:
+def test_without_errors_or_with_one_pod_it_is_assumed_and_said(pods: list[tuple[float, float]]) -> None:
     found = factor(watch(Bursts(), pods, 0.0))
-    assert (found.phi, found.assumed) == (2.0, True)
+    assert (found.phi, found.assumed) == (3.0, True)
 
 
 def test_the_factor_has_bounds() -> None:
@@ -79,6 +159,7 @@ def test_bursts_are_forgotten_after_half_an_hour_and_the_memory_stays_small() ->
     for number in range(1, 500):
         bursts = watch(bursts, [(100.0, 1.0), (100.0, 1.0)], 10_000.0 + 15 * number)
         assert len(bursts.blocks) <= WINDOW / BLOCK
+    assert mean(bursts) == 0.0
     assert factor(bursts).phi == 1.0
 
 

@@ -6,14 +6,16 @@ from pathlib import Path
 
 import pytest
 
+from rollout.cli.lint import known
+from rollout.notify.composing import problems
 from rollout.plan.journey import stage_of
 from rollout.plan.lint import lint
 from rollout.plan.located import Located
-from rollout.plan.objects import CanaryPlan, MeshAdoptionPlan, MetricTemplate
+from rollout.plan.objects import CanaryPlan, MeshAdoptionPlan, MetricTemplate, NotificationChannel
 from rollout.plan.parse import parse
 from rollout.plan.program import Program, UnitName
 from rollout.plan.strategy import Facts, MeshFacts, UnitFact
-from strategies.canary import Canary
+from rollout.registry import channels, strategies
 from strategies.mesh_adoption import MeshAdoption
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -52,12 +54,24 @@ def test_an_example_has_nothing_to_complain_about(story: str) -> None:
     assert lint(documents(story)) == ()
 
 
+def test_the_channels_have_nothing_to_complain_about() -> None:
+    found = documents("notifications")
+    assert lint(found, known()) == ()
+    kinds = channels()
+    for located in found:
+        assert isinstance(located.document, NotificationChannel)
+        foreign = located.document.metadata.namespace != "rollout-system"
+        assert list(problems(located.document.spec, kinds, foreign=foreign)) == []
+
+
 @pytest.mark.parametrize("story", STORIES)
 def test_an_example_compiles_and_ends_by_leaving_no_trace(story: str) -> None:
     found = [located.document for located in documents(story)]
     facts = Facts(templates={it.metadata.name: it.spec for it in found if isinstance(it, MetricTemplate)})
-    (plan,) = (it for it in found if isinstance(it, CanaryPlan))
-    assert Canary().compile(plan, facts).steps[-1].name == "conclude"
+    plans = [it for it in found if isinstance(it, CanaryPlan)]
+    assert plans
+    for plan in plans:
+        assert strategies()[plan.spec.strategy].compile(plan, facts).steps[-1].name == "conclude"
 
 
 def adopted(story: str) -> Program:
@@ -78,6 +92,6 @@ def test_an_adoption_compiles_to_its_stages(name: str) -> None:
     assert steps[-1].name == "conclude"
 
 
-@pytest.mark.parametrize("story", [*STORIES, *ADOPTIONS, "mesh-adoption"])
+@pytest.mark.parametrize("story", [*STORIES, *ADOPTIONS, "mesh-adoption", "notifications"])
 def test_an_example_tells_its_story(story: str) -> None:
     assert (EXAMPLES / story / "README.md").read_text().startswith("# ")

@@ -65,7 +65,7 @@ def in_phase(kind: str, phase: Phase, reason: str = "") -> Json:
     meta = {"name": "web-1", "namespace": "shop", "uid": "the-run", "generation": 3}
     spec = builders.run()
     obj: Json = {"apiVersion": "meshrollout.dev/v1alpha1", "kind": kind, "metadata": meta, "spec": {"plan": "web"}}
-    status = plan_status(obj, "web-1", spec, state, NOW) if kind == "CanaryPlan" else run_status(obj, spec, state, NOW)
+    status = run_status(obj, spec, state, NOW) if kind == "PlanRun" else plan_status(obj, "web-1", spec, state, NOW)
     return obj | {"status": status}
 
 
@@ -117,7 +117,7 @@ def health(obj: Json) -> Json:
     return found
 
 
-@pytest.mark.parametrize("kind", ["CanaryPlan", "PlanRun"])
+@pytest.mark.parametrize("kind", ["CanaryPlan", "MeshAdoptionPlan", "PlanRun"])
 @pytest.mark.parametrize("phase", Phase)
 def test_argo_cd_shows_the_health_of_the_phase(kind: str, phase: Phase) -> None:
     obj = in_phase(kind, phase)
@@ -125,7 +125,7 @@ def test_argo_cd_shows_the_health_of_the_phase(kind: str, phase: Phase) -> None:
     assert SPEAKING[HEALTH[phase]] == compute(version(obj)), "Argo CD and Flux say the same"
 
 
-@pytest.mark.parametrize("kind", ["CanaryPlan", "PlanRun"])
+@pytest.mark.parametrize("kind", ["CanaryPlan", "MeshAdoptionPlan", "PlanRun"])
 def test_argo_cd_waits_for_what_nobody_read_yet(kind: str) -> None:
     obj = in_phase(kind, Phase.SUCCEEDED)
     assert health({**obj, "status": None})["status"] == "Progressing"
@@ -139,7 +139,11 @@ def test_argo_cd_goes_on_waiting_while_a_plan_changes_to_a_newer_revision() -> N
 
 
 def offered(phase: Phase) -> set[str]:
-    found: Json = run_lua(ACTIONS["discovery.lua"], in_phase("PlanRun", phase))
+    return offered_to(in_phase("PlanRun", phase))
+
+
+def offered_to(run: Json) -> set[str]:
+    found: Json = run_lua(ACTIONS["discovery.lua"], run)
     assert set(found) == set(SCRIPTS)
     return {name for name, how in found.items() if not how["disabled"]}
 
@@ -192,6 +196,23 @@ def test_an_action_creates_a_decision_for_this_run_and_step_only(action: str) ->
     assert (owner["kind"], owner["uid"]) == ("PlanRun", "the-run"), "it shows below its run, and is not out of sync"
 
 
+def test_an_action_of_an_adoption_is_an_order_to_its_plan() -> None:
+    run = in_phase("PlanRun", Phase.HOLDING)
+    run["spec"]["planKind"] = "MeshAdoptionPlan"
+    (made,) = run_lua(SCRIPTS["skip"], run)
+    decision = from_object(made["resource"])
+    assert isinstance(decision, PlanDecision)
+    assert decision.spec.kind == "MeshAdoptionPlan"
+    found: Json = run_lua(ACTIONS["discovery.lua"], run)
+    assert {name for name, how in found.items() if not how["disabled"]} == {
+        "promote",
+        "abort",
+        "pause",
+        "skip",
+        "retry",
+    }
+
+
 def test_the_actions_differ_in_nothing_but_the_order() -> None:
     tails = {"\n".join(line for line in text.splitlines() if "local order" not in line) for text in SCRIPTS.values()}
     assert len(tails) == 1
@@ -204,7 +225,7 @@ FLUX = document("flux/kustomization.yaml")["spec"]
 
 def flux(obj: Json) -> str:
     """In the order of its documentation; an expression that cannot be evaluated makes it wait."""
-    (exprs,) = FLUX["healthCheckExprs"]
+    (exprs,) = (it for it in FLUX["healthCheckExprs"] if it["kind"] == obj["kind"])
     for key, result in (("inProgress", "InProgress"), ("failed", "Failed"), ("current", "Current")):
         try:
             if cel.evaluate(exprs[key], {name: value for name, value in obj.items() if value is not None}):
@@ -214,10 +235,11 @@ def flux(obj: Json) -> str:
     return "Unknown"
 
 
+@pytest.mark.parametrize("kind", ["CanaryPlan", "MeshAdoptionPlan"])
 @pytest.mark.parametrize("reason", [Reason.GATE_FAILED, Reason.NEW_REVISION])
 @pytest.mark.parametrize("phase", Phase)
-def test_the_expressions_for_flux_agree_with_kstatus_in_every_phase(phase: Phase, reason: Reason) -> None:
-    obj = in_phase("CanaryPlan", phase, reason)
+def test_the_expressions_for_flux_agree_with_kstatus_in_every_phase(kind: str, phase: Phase, reason: Reason) -> None:
+    obj = in_phase(kind, phase, reason)
     assert flux(obj) == compute(version(obj))
 
 

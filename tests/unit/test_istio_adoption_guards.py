@@ -10,8 +10,10 @@ import pytest
 from rollout.adapters.memory.promql import answer
 from rollout.adapters.memory.series import Key, SeriesStore, labelled
 from rollout.adapters.mesh.istio import Istio
+from rollout.decide.gates import reaching
 from rollout.plan.gate import MetricLabels
 from rollout.plan.program import Adoption, Gate, QueryGate, UnitName
+from rollout.plan.run import GateState, Look
 
 HERE, WEB = Adoption("shop", "mesh-1"), UnitName("Deployment", "web")
 GUARDS: Final = Istio().guards(HERE, MetricLabels(), None)
@@ -55,7 +57,7 @@ def store(*series: tuple[str, Mapping[str, str], Course], up: Course = lambda no
 def asked(gate: Gate, metrics: SeriesStore) -> float | None:
     """The one number that a gate's query gives, or None."""
     assert isinstance(gate, QueryGate)
-    found = answer(gate.query, metrics, float(END))
+    found = answer(reaching(gate, GateState(), END, END), metrics, float(END))
     assert isinstance(found, list), "an instant vector"
     assert len(found) <= 1, "one series"
     assert not found or not found[0][0], "without labels"
@@ -82,7 +84,7 @@ BUSY = store((REQUESTS, OK, steady(10)), (REQUESTS, {**FROM_FRONT, "response_fla
 
 @pytest.mark.parametrize("unit", [WEB, None], ids=str)
 @pytest.mark.parametrize("metrics", [QUIET, BUSY], ids=["quiet", "busy"])
-@pytest.mark.parametrize("name", ["success", "latency", "volume", "callers", "refused"])
+@pytest.mark.parametrize("name", ["success", "latency", "volume", "callers", "refused", "connections"])
 def test_without_traffic_and_with_good_traffic_all_pass(name: str, metrics: SeriesStore, unit: UnitName | None) -> None:
     assert verdict(name, metrics, unit) == "pass"
 
@@ -175,6 +177,17 @@ def test_a_caller_that_is_refused_now_is_seen() -> None:
     assert verdict("success", store(fine, refused)) == "pass"
 
 
+@pytest.mark.parametrize("unit", [WEB, None], ids=str)
+def test_connections_that_a_policy_refuses_are_seen_although_they_are_no_requests(unit: UnitName | None) -> None:
+    db, mail = {"namespace": "shop", "pod": "db-0"}, {"namespace": "shop", "pod": "mail-6d4cf56db6-x7k2p"}
+    good = ("envoy_tcp", {**db, "tcp_prefix": "rbac", "authz_enforce_result": "allowed"}, steady(1000))
+    refused = {**mail, "tcp_prefix": "rbac", "authz_enforce_result": "denied"}
+    assert verdict("connections", store(good), unit) == "pass"
+    assert verdict("connections", store(good, ("envoy_tcp", refused, steady(0))), unit) == "pass"
+    assert verdict("connections", store(good, ("envoy_tcp", refused, steady(1, since=CHANGE))), unit) == "fail"
+    assert verdict("connections", store(good, ("envoy_tcp", refused, steady(1))), unit) == "pass", "as before"
+
+
 # -- dry runs
 
 RBAC = "envoy_http_rbac"
@@ -190,7 +203,7 @@ ALLOWED = {"authz_dry_run_action": "deny", "authz_dry_run_result": "allowed"}
 def test_strict_would_refuse_nothing_when_nothing_is_counted_in_a_whole_window(
     place: Mapping[str, str], unit: UnitName | None
 ) -> None:
-    (gate,) = GUARDS.shadow(unit, 300.0, EVERY)
+    (gate,) = GUARDS.shadow(unit, 300.0, EVERY, {})
     good = (RBAC, {**place, **ALLOWED}, steady(5))
     assert judged(gate, store(good)) == "pass"
     assert judged(gate, store(good, (RBAC, {**place, **DENIED}, steady(0)))) == "pass"
@@ -199,17 +212,35 @@ def test_strict_would_refuse_nothing_when_nothing_is_counted_in_a_whole_window(
     assert judged(gate, store(good, (RBAC, {**place, **DENIED}, once))) == "hold", "a CronJob calls once"
 
 
-def test_a_namespace_without_http_is_proved_by_its_connections() -> None:
-    (gate,) = GUARDS.shadow(None, 300.0, EVERY)
-    good = ("envoy_tcp_rbac", {**BY_POD, **ALLOWED}, steady(5))
+@pytest.mark.parametrize("name", ["envoy_tcp", "envoy_tcp_rbac"])
+def test_a_namespace_without_http_is_proved_by_its_connections(name: str) -> None:
+    (gate,) = GUARDS.shadow(None, 300.0, EVERY, {})
+    good = (name, {**BY_POD, **ALLOWED}, steady(5))
     assert judged(gate, store(good)) == "pass"
-    assert judged(gate, store(good, ("envoy_tcp_rbac", {**BY_POD, **DENIED}, steady(1)))) == "hold"
+    assert judged(gate, store(good, (name, {**BY_POD, **DENIED}, steady(1)))) == "hold"
     both = (RBAC, {**BY_POD, **ALLOWED, "http_conn_manager_prefix": "inbound_0.0.0.0_8080"}, steady(5))
     assert judged(gate, store(good, both)) == "pass"
 
 
+@pytest.mark.parametrize("place", [BY_POD, {**AT_WEB, "pod": "x"}], ids=["pod", "workload"])
+def test_plaintext_at_a_port_that_is_left_open_does_not_count_and_elsewhere_does(place: Mapping[str, str]) -> None:
+    (gate,) = GUARDS.shadow(None, 300.0, EVERY, {WEB: (9090, 8080)})
+    good = (RBAC, {**place, **ALLOWED, "http_conn_manager_prefix": "inbound_0.0.0.0_8080"}, steady(5))
+    other = {**place, **DENIED, "http_conn_manager_prefix": "inbound_0.0.0.0_80"}
+    for free in ("inbound_0.0.0.0_8080", "InboundPassthroughCluster"):
+        there = (RBAC, {**place, **DENIED, "http_conn_manager_prefix": free}, steady(1))
+        assert judged(gate, store(good, there)) == "pass"
+        assert judged(gate, store(good, there, (RBAC, other, steady(1)))) == "hold", "another port"
+    elsewhere = {"namespace": "shop", "pod": "db-0", **DENIED, "http_conn_manager_prefix": "inbound_0.0.0.0_8080"}
+    assert judged(gate, store(good, (RBAC, elsewhere, steady(1)))) == "hold", "another workload"
+    assert judged(gate, store(good, ("envoy_tcp", {**place, **DENIED}, steady(1)))) == "pass", "ports unknown"
+    gone = between(steady(1, until=CHANGE), until=CHANGE)
+    left = (RBAC, {**place, **DENIED, "http_conn_manager_prefix": "inbound_0.0.0.0_8080"}, gone)
+    assert judged(gate, store(good, left)) == "pass", "of a pod that is gone"
+
+
 def test_what_is_not_counted_or_not_long_enough_is_not_proved() -> None:
-    (gate,) = GUARDS.shadow(WEB, 300.0, EVERY)
+    (gate,) = GUARDS.shadow(WEB, 300.0, EVERY, {})
     assert judged(gate, QUIET) == "hold"
     young = (RBAC, {**BY_POD, **ALLOWED}, between(steady(5), since=700))
     assert judged(gate, store(young)) == "hold"
@@ -274,7 +305,7 @@ def test_names_are_unique_and_what_is_about_the_namespace_is_asked_once() -> Non
     gates = [*GUARDS.always(WEB, EVERY), *GUARDS.locked(WEB, EVERY)]
     assert len({it.name for it in gates}) == len(gates)
     other = {it.name: it for it in GUARDS.locked(UnitName("Deployment", "cart"), EVERY)}
-    assert {it.name for it in gates if other.get(it.name) == it} == {"callers", "refused"}
+    assert {it.name for it in gates if other.get(it.name) == it} == {"callers", "refused", "connections"}
 
 
 def test_metrics_may_have_other_names() -> None:
@@ -290,4 +321,45 @@ def test_windows_follow_the_looks(every: float) -> None:
     (volume, *_) = GUARDS.locked(WEB, every)
     assert isinstance(volume, QueryGate)
     assert f"[{4 * every:.0f}s]" in volume.query
-    assert f"offset {12 * every:.0f}s" in volume.query
+    assert "offset ${before}" in volume.query
+    assert f"offset {12 * every:.0f}s" in reaching(volume, GateState(), began=0, now=every)
+
+
+def test_a_late_look_reaches_back_to_before_the_last_sound_one_or_the_steps_begin() -> None:
+    (volume, *_) = GUARDS.locked(WEB, 10.0)
+    assert isinstance(volume, QueryGate)
+    passed, failed = Look(100, "pass", 1.0, ""), Look(110, "fail", 0.1, "")
+    for looks, began, now, offset in [
+        ((), 100, 109, 120),
+        ((), 100, 135, 120 + 20),
+        ((passed,), 0, 110, 120),
+        ((passed,), 0, 700, 120 + 590),
+        ((passed, failed), 0, 120, 120 + 10),
+    ]:
+        assert f"offset {offset}s" in reaching(volume, GateState(looks=looks), began, now), (looks, began, now)
+
+
+@pytest.mark.parametrize("labels", [{"namespace": "shop", "pod": "web-5d9c7b8f6-abcde"}, AT_WEB])
+def test_a_scrape_that_answered_before_and_no_longer_does_is_seen(labels: Mapping[str, str]) -> None:
+    def said(course: Course) -> str:
+        return verdict("scrapes", store(("up", labels, course)))
+
+    assert said(lambda now: 1.0) == "pass"
+    assert said(lambda now: 0.0 if now == END - 30 else 1.0) == "pass", "one scrape that failed"
+    assert said(lambda now: 0.0 if now >= CHANGE else 1.0) == "fail"
+    assert said(lambda now: 0.0) == "pass", "it was so before"
+    assert said(between(lambda now: 1.0, until=CHANGE)) == "pass", "the pod is gone"
+    other = store(("up", {"namespace": "shop", "pod": "web-store-5d9c7b8f6-abcde"}, lambda now: 0.0 + (now < CHANGE)))
+    assert verdict("scrapes", other) == "pass", "of another workload"
+
+
+def test_a_pod_of_a_cron_job_that_has_ended_is_no_scrape_that_was_cut_off() -> None:
+    def said(pod: str) -> str:
+        ended = store(("up", {"namespace": "shop", "pod": pod}, lambda now: 0.0 + (now < CHANGE)))
+        gate = next(it for it in GUARDS.locked(None, EVERY) if it.name == "scrapes")
+        return judged(gate, ended)
+
+    assert said("report-29403912-x7k2p") == "pass"
+    assert said("web-5d9c7b8f6-abcde") == "fail"
+    for kind in ("CronJob", "Job"):
+        assert "scrapes" not in {it.name for it in GUARDS.locked(UnitName(kind, "report"), EVERY)}

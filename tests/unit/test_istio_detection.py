@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from rollout.adapters.istiod import root_namespace
 from rollout.adapters.mesh.istio import Istio
-from rollout.adapters.mesh.istio.controlplane import planes, root_namespace
+from rollout.adapters.mesh.istio.controlplane import planes
 from rollout.adapters.mesh.istio.rules import client_rules
 from rollout.observe.units import units
 from rollout.plan.base import Json

@@ -219,9 +219,22 @@ def test_each_finding_says_where_and_what_to_do(texts: tuple[str, ...]) -> None:
         assert len(finding.message) > 30
 
 
+@pytest.mark.parametrize(
+    ("code", "routes"),
+    [
+        ("RO328", ROUTE.replace("- route:", "- mirror: {host: audit}\n    route:")),
+        ("RO329", ROUTE.replace("http:", "tcp:")),
+    ],
+)
+def test_where_requests_cannot_be_copied_a_plan_with_copies_is_told(code: str, routes: str) -> None:
+    copying = replace(CANARY, mirror=20.0)
+    assert code in {it.code for it in find(given.SERVICE, routes, backends=copying) if it.level is Level.ERROR}
+    assert code not in {it.code for it in find(given.SERVICE, routes)}
+
+
 def test_every_code_is_documented_and_has_a_case() -> None:
     documented = {word for word in (module.__doc__ or "").split() if word.startswith("RO3")}
-    elsewhere = {"RO312", "RO325", "RO330", "RO331"}
+    elsewhere = {"RO312", "RO325", "RO328", "RO329", "RO330", "RO331"}
     assert documented == {case[0] for case in CASES.values()} | elsewhere
 
 

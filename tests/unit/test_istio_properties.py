@@ -10,8 +10,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from rollout.adapters.routers.istio import Istio
-from rollout.adapters.routers.istio.subsets import Names
-from rollout.adapters.routers.istio.weights import WHOLE, tidy, units
+from rollout.adapters.routers.parts.names import Names
+from rollout.adapters.routers.parts.weights import WHOLE, tidy, units
 from rollout.plan.base import Json
 from rollout.plan.kinds import VIRTUAL_SERVICE, Ref
 from rollout.plan.program import Backends, Side

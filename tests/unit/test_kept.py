@@ -14,7 +14,7 @@ from tests.kit.builders import run
 from tests.kit.sim import BAD, CRASHING, GOOD, Sim
 
 
-def test_a_pod_loses_its_spec_and_keeps_what_says_how_it_is() -> None:
+def test_a_pod_loses_its_spec_and_keeps_where_and_how_it_is() -> None:
     pod: Json = {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -27,15 +27,17 @@ def test_a_pod_loses_its_spec_and_keeps_what_says_how_it_is() -> None:
             "annotations": {"long": "x" * 1000},
             "managedFields": [{}],
         },
-        "spec": {"containers": [{"name": "app"}]},
+        "spec": {"containers": [{"name": "app"}], "nodeName": "n1"},
         "status": {"phase": "Running", "conditions": [], "containerStatuses": [{"ready": True}], "podIP": "10.0.0.1"},
     }
     assert kept(pod) == {
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {"name": "x", "namespace": "shop", "uid": "u", "resourceVersion": "7", "labels": {"a": "b"}},
+        "spec": {"nodeName": "n1"},
         "status": {"phase": "Running", "conditions": [], "containerStatuses": [{"ready": True}]},
     }
+    assert "spec" not in kept({**pod, "spec": {"containers": []}})
 
 
 def test_of_other_objects_only_bulk_is_dropped_and_the_original_is_left_alone() -> None:

@@ -15,6 +15,7 @@ from rollout.adapters.kube.cluster import KubeCluster, connect
 from rollout.errors import Conflict, Forbidden, InvalidInput, OutcomeUnknown, Unavailable
 from rollout.plan.kinds import CONFIGMAP, Ref
 from rollout.ports.cluster import Guard
+from tests.kit.kubeconfig import TOKEN, write_kubeconfig
 from tests.kit.prometheus import FakePrometheus
 
 SETTINGS = Ref(CONFIGMAP, "shop", "settings")
@@ -24,7 +25,6 @@ OBJECT = {
     "metadata": {"name": "settings", "uid": "u1", "resourceVersion": "7"},
 }
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-TOKEN = "s3cr3t-t0ken"
 
 
 class FakeApi:
@@ -74,16 +74,6 @@ async def api(tmp_path: Path) -> AsyncIterator[FakeApi]:
     write_kubeconfig(tmp_path, runner.addresses[0][1])
     yield fake
     await runner.cleanup()
-
-
-def write_kubeconfig(folder: Path, port: int, user: object = None) -> None:
-    content = {
-        "clusters": [{"name": "c", "cluster": {"server": f"http://127.0.0.1:{port}"}}],
-        "users": [{"name": "u", "user": user or {"token": TOKEN}}],
-        "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u", "namespace": "shop"}}],
-        "current-context": "x",
-    }
-    (folder / "config").write_bytes(orjson.dumps(content))
 
 
 @pytest.fixture
@@ -243,3 +233,19 @@ async def test_an_address_that_leads_elsewhere(tmp_path: Path, fake_prometheus: 
         async with connect(str(tmp_path / "config")):
             pass
     assert caught.value.hint
+
+
+async def test_every_answer_tells_what_time_it_is_there(api: FakeApi, tmp_path: Path) -> None:
+    heard: list[float] = []
+    async with connect(
+        str(tmp_path / "config"), heard=lambda date, took: heard.append(date if took >= 0 else -1)
+    ) as it:
+        assert len(heard) == 1, "that of the version"
+        api.script = [
+            says(OBJECT, Date="Tue, 14 Nov 2023 22:13:20 GMT"),
+            refuses(404, "NotFound", Date="Tue, 14 Nov 2023 22:13:21 GMT"),
+            says(OBJECT, Date="yesterday"),
+        ]
+        for _ in range(3):
+            await it.get(SETTINGS)
+    assert heard[1:] == [1_700_000_000.0, 1_700_000_001.0], "and a date that is none is left alone"

@@ -15,7 +15,8 @@ from rollout.plan.lint.manifests.fields import fields_of, odd_fields
 from rollout.plan.lint.manifests.tables import DEPRECATED, KINDS, MISTAKEN
 from rollout.plan.lint.manifests.versions import SERVED
 from rollout.plan.parse import contents
-from tests.kit.manifests import COPIED, SERVICE, Copied, files, peers, route
+from tests.kit.copied import COPIED, Copied
+from tests.kit.manifests import SERVICE, files, peers, route
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 

@@ -8,7 +8,8 @@ import pytest
 
 from rollout.adapters.memory.behaviour import Behaviour
 from rollout.adapters.memory.connection import workload_of
-from rollout.adapters.memory.mesh import Caller, Cause, fqdn, resolve, snapshot
+from rollout.adapters.memory.mesh import Caller, Cause, resolve, snapshot
+from rollout.adapters.memory.splits import fqdn
 from rollout.adapters.memory.world import World, shop_deployment
 from rollout.plan.base import ROLE_LABEL, Json
 from rollout.plan.kinds import DEPLOYMENT, DESTINATION_RULE, POD, REPLICASET, SERVICE, VIRTUAL_SERVICE

@@ -124,6 +124,18 @@ async def test_a_missing_right_blinds_until_it_is_given() -> None:
     assert isinstance(ear.told[0].error, Forbidden)
 
 
+async def test_blind_for_a_reason_of_another_sort_is_told_again() -> None:
+    world = World()
+    watcher = MemoryWatcher(world.cluster, world.clock)
+    async with listening(watcher, SCOPE) as ear:
+        await ear.hears(Listed)
+        watcher.blind(CONFIGMAP)
+        watcher.blind(CONFIGMAP, Forbidden("no right"))
+        watcher.blind(CONFIGMAP, Forbidden("no right, still"))
+        watcher.blind(CONFIGMAP)
+        await ear.hears(Listed, Blind, Blind, Blind)
+
+
 async def test_a_kind_appears_with_its_definition_and_goes_with_it() -> None:
     world = World(unserved=[METRIC_TEMPLATE])
     watcher = MemoryWatcher(world.cluster, world.clock)

@@ -76,7 +76,7 @@ def test_an_unknown_field_gets_the_nearest_name(field: str, meant: str) -> None:
 
 def test_an_unknown_field_near_nothing_gets_the_choice() -> None:
     (finding,) = mistakes(HEAD + "  steps: [{weight: 1, zzzzzz: 2}]\n")
-    assert finding.fix == "one of: approve, deadline, gates, hold, name, onFailure, weight"
+    assert finding.fix == "one of: approve, deadline, gates, hold, mirror, name, onFailure, weight"
 
 
 @pytest.mark.parametrize(

@@ -7,14 +7,15 @@ from random import Random
 
 import pytest
 
+from rollout.decide.evidence import inferiority, ratio
 from rollout.decide.evidence.counts import Arms
 from rollout.decide.evidence.effect import Tally, judge, tally
 from rollout.decide.evidence.fixed import FixedThreshold
-from rollout.decide.evidence.inferiority import Exceeding, Proof, exceed, history, prove, proved
-from rollout.decide.evidence.mixture import UNSTARTED
+from rollout.decide.evidence.inferiority import Proof, history, prove, proved
+from rollout.decide.evidence.mixture import change_point
 from rollout.decide.evidence.power import Rule, Schedule, Stage
-from rollout.decide.evidence.ratio import rate_ratio
 from rollout.decide.evidence.sampling import Table, poisson, table
+from rollout.decide.evidence.tempered import FRESH, log_e, temper
 from rollout.decide.evidence.traffic import Counted, Incident, Stories, Traffic, expected
 from rollout.decide.evidence.trials import Judge, Outcome, preview, trials
 
@@ -67,22 +68,23 @@ def test_draws_follow_the_table() -> None:
 def by_the_long_way(traffic: Traffic, story: list[Counted]) -> Outcome:
     """With the functions that judge real looks."""
     past = history(1800 * traffic.rate, 1800 * traffic.rate * traffic.base)
-    mixture, over, proof, counted = UNSTARTED, Exceeding(past=past), Proof(past=past), Tally()
-    common = past.share > 0.05
+    mixtures, base, proof, counted = FRESH, past, Proof(past=past), Tally()
     safe: float | None = None
     served = 0
-    for look, bad in zip(expected(STEPS, traffic.rate), story, strict=True):
-        arms = Arms(look.canary, bad.canary, look.primary, bad.primary)
+
+    for seen, bad in zip(expected(STEPS, traffic.rate), story, strict=True):
+        arms = Arms(seen.canary, bad.canary, seen.primary, bad.primary)
         served += bad.canary
-        mixture = rate_ratio(mixture, arms, planned=40, phi=bad.phi)
-        counted = tally(counted, arms, look.at, least=RULE.least)
-        over = exceed(over, arms, planned=40, phi=bad.phi)
-        log_e = over.log_e if common else mixture.log_e
-        if judge(log_e, counted, alpha=0.01, gates=2, least=RULE.least, phi=bad.phi).failed:
-            return Outcome(look.at, safe, served)
-        proof = prove(proof, arms, margin=RULE.tolerance, phi=bad.phi)
-        if safe is None and proved(proof.log_e, RULE.beta):
-            safe = look.at
+        factors = inferiority.factors(arms, base) if past.share > 0.05 else ratio.factors(arms)
+        mixtures = temper(mixtures, factors, change_point(mixtures[0].looks, 40))
+        base = base.after(seen.primary, bad.primary)
+        counted = tally(counted, arms, seen.at, least=RULE.least)
+        found = log_e(mixtures, bad.phi)
+        if judge(found, counted, alpha=0.01, gates=2, least=RULE.least, phi=bad.phi).failed:
+            return Outcome(seen.at, safe, served)
+        proof = prove(proof, arms, margin=RULE.tolerance)
+        if safe is None and proved(proof.log_e / bad.phi, RULE.beta):
+            safe = seen.at
     return Outcome(None, safe, served)
 
 
@@ -102,10 +104,10 @@ def by_the_long_way(traffic: Traffic, story: list[Counted]) -> Outcome:
         Traffic(30, 0.001, 0.02, incident=Incident(120, 300, 0.05)),
     ],
 )
-@pytest.mark.parametrize("phi", [1.0, None])
+@pytest.mark.parametrize("phi", [1.0, 3.3, None])
 def test_a_trial_ends_as_the_real_judgement(traffic: Traffic, phi: float | None) -> None:
-    stories, short = Stories(STEPS, traffic, Random(11)), Judge(STEPS, traffic.rate, RULE, traffic.known())
-    for _ in range(15):
+    stories, short = Stories(STEPS, traffic, Random(11)), Judge(STEPS, traffic.rate, RULE, traffic.known(), phi)
+    for _ in range(8):
         story = list(stories.tell(phi))
         assert short.judge(story) == by_the_long_way(traffic, story)
 

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from rollout.plan.program import (
-    PROGRAM,
     Approve,
     Backends,
     Conclude,
@@ -24,10 +23,10 @@ from rollout.plan.program import (
     Route,
     Side,
     Step,
-    dump,
     weight_of,
 )
 from rollout.plan.run import RUN_SPEC, RunSpec, dump_spec
+from rollout.plan.stored import PROGRAM, dump
 
 PERCENT = st.floats(0, 100)
 INSTRUCTIONS: st.SearchStrategy[Instruction] = st.one_of(

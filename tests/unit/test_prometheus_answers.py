@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollout.adapters.metrics import counts, promql
-from rollout.adapters.metrics import prometheus as adapter
+from rollout.adapters.metrics import counts, past, promql
 from rollout.adapters.metrics.prometheus import Prometheus
-from rollout.adapters.metrics.server import QueryError, Server
-from rollout.errors import NotFound
-from rollout.plan.gate import BasicAuth, MetricLabels, Provider, SecretKey
-from rollout.ports.metrics import Ask, CountAsk, Reading, ScalarAsk
+from rollout.adapters.metrics.server import RangeSeries
+from rollout.plan.gate import MetricLabels, Provider
+from rollout.ports.metrics import Ask, CountAsk, PastAsk, Reading, ScalarAsk, Series
 from tests.kit.prometheus import FakePod, FakePrometheus, Fault, hangs, hangs_up, refuses, vector
 
 WEB = CountAsk("success", "shop", "web")
 SLOW = CountAsk("slow", "shop", "web", slower_than=0.5)
-SECRET = "hunter2"
 
 
 @pytest.fixture
@@ -107,6 +104,46 @@ async def test_workloads_of_the_same_name_are_told_apart_by_namespace(
     readings = await prometheus.ask([WEB, bank])
     assert (readings[WEB].pods, readings[bank].pods) == ({"a": (1.0, 0.0)}, {"b": (2.0, 0.0)})
     assert len(fake_prometheus.queries) == 1
+
+
+@given(st.data())
+def test_the_order_of_series_does_not_matter(data: st.DataObject) -> None:
+    """Of counters, of buckets whose edge is spelled in two ways, and of the past."""
+    where = {"destination_workload_namespace": "shop", "destination_workload": "web"}
+    pods = {"a": (100.0, 3.0, 7.0), "b": (50.0, 0.0, 2.0), "c": (7.0, 7.0, 0.0)}
+    parts = [
+        ({"pod": pod, **part}, value)
+        for pod, (total, bad, slow) in pods.items()
+        for part, value in (
+            ({"part": "total"}, total),
+            ({"part": "bad"}, bad),
+            ({"part": "age"}, 1.0),
+            ({"part": "count", "le": "500"}, total - slow),
+            ({"part": "count", "le": "500.0"}, total - slow),
+            ({"part": "count", "le": "+Inf"}, total),
+        )
+    ]
+    edges = [Series({**where, "le": le}, 1.0) for le in ("250", "500", "500.0", "+Inf")]
+
+    async def query(text: str) -> list[Series]:
+        found = edges if text.startswith("group") else [Series({**where, **labels}, value) for labels, value in parts]
+        return data.draw(st.permutations(found))
+
+    async def ranges(_: str, start: float, __: float, ___: float) -> list[RangeSeries]:
+        found = [RangeSeries(labels, ((start, value), (start + 15, 2 * value))) for labels, value in parts]
+        return data.draw(st.permutations(found))
+
+    async def answers() -> tuple[Reading, ...]:
+        asks, pasts, cache = (WEB, SLOW), (PastAsk(WEB, 0.0, 15.0), PastAsk(SLOW, 0.0, 15.0)), counts.EdgeCache()
+        now = await counts.answer(query, asks, cache, 60.0)
+        before = await past.answer(query, ranges, pasts, cache)
+        return (*(now[one] for one in asks), *(before[one] for one in pasts))
+
+    success, slow, earlier, slower = asyncio.run(answers())
+    assert success.pods == {"a": (100.0, 3.0), "b": (50.0, 0.0), "c": (7.0, 7.0)}
+    assert (slow.pods, slow.edge) == ({"a": (100.0, 7.0), "b": (50.0, 2.0), "c": (7.0, 0.0)}, 0.5)
+    assert earlier.past["a"] == ((0.0, 100.0, 3.0), (15.0, 200.0, 6.0))
+    assert slower.past["b"] == ((0.0, 50.0, 2.0), (15.0, 100.0, 4.0))
 
 
 # -- latency
@@ -257,20 +294,23 @@ async def test_a_server_that_is_not_there(unused_tcp_port: int) -> None:
     assert (reading.status, reading.detail) == ("unknown", f"http://127.0.0.1:{unused_tcp_port}: no connection")
 
 
-def test_a_password_in_an_address_is_not_repeated(unused_tcp_port: int) -> None:
-    server = Server(f"http://ann:{SECRET}@127.0.0.1:{unused_tcp_port}", timeout=1)
-    with pytest.raises(QueryError, match="no connection") as caught:
-        server.query("vector(1)")
-    server.close()
-    assert SECRET not in str(caught.value)
-
-
 async def test_a_partial_answer_is_no_answer(prometheus: Prometheus, fake_prometheus: FakePrometheus) -> None:
     fake_prometheus.pods = {("shop", "web", "a"): FakePod(100)}
     fake_prometheus.warnings = ["store 10.0.0.7 is down"]
     reading = await ask(prometheus, WEB)
     assert reading.status == "unknown"
     assert "store 10.0.0.7 is down" in reading.detail
+
+
+@pytest.mark.parametrize(("partial", "status"), [(True, "unknown"), (False, "value")])
+async def test_what_victoriametrics_says_of_its_storage_nodes_is_heard(
+    prometheus: Prometheus, fake_prometheus: FakePrometheus, partial: bool, status: str
+) -> None:
+    fake_prometheus.pods = {("shop", "web", "a"): FakePod(100)}
+    fake_prometheus.partial = partial
+    reading = await ask(prometheus, WEB)
+    assert reading.status == status
+    assert ("partial answer" in reading.detail) == partial
 
 
 async def test_one_broken_provider_does_not_spoil_another(
@@ -295,82 +335,6 @@ async def test_a_check_asks_for_a_constant(prometheus: Prometheus, fake_promethe
     assert fake_prometheus.queries == ["vector(1)"]
 
 
-# -- ways in
-
-
-class Vault:
-    """Secrets that rotate."""
-
-    def __init__(self) -> None:
-        self.value = "one"
-        self.reads: list[tuple[str, str, str]] = []
-
-    async def read(self, namespace: str, name: str, key: str) -> str:
-        self.reads.append((namespace, name, key))
-        if name == "absent":
-            raise NotFound(f"Secret/{name} in {namespace}")
-        return self.value + "\n"
-
-
-async def test_a_token_is_read_at_most_once_a_minute_and_followed(
-    fake_prometheus: FakePrometheus, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    vault = Vault()
-    key = SecretKey(name="prom", key="token")
-    provider = Provider(address=fake_prometheus.address, bearer=key, headers={"X-Scope-OrgID": "shop"})
-    prometheus = Prometheus(vault.read)
-    await prometheus.check(provider, "shop")
-    vault.value = "two"
-    await prometheus.check(provider, "shop")
-    assert vault.reads == [("shop", "prom", "token")]
-    monkeypatch.setattr(adapter, "REREAD_SECONDS", 0.0)
-    await prometheus.check(provider, "shop")
-    await prometheus.close()
-    assert [seen["Authorization"] for seen in fake_prometheus.headers] == ["Bearer one", "Bearer one", "Bearer two"]
-    assert {seen["X-Scope-OrgID"] for seen in fake_prometheus.headers} == {"shop"}
-
-
-async def test_basic_authentication(fake_prometheus: FakePrometheus) -> None:
-    basic = BasicAuth(username="ann", password=SecretKey(name="prom", key="password"))
-    prometheus = Prometheus(Vault().read)
-    reading = await prometheus.check(Provider(address=fake_prometheus.address + "/prefix/", basic=basic), "shop")
-    await prometheus.close()
-    assert reading.status == "value"
-    assert fake_prometheus.headers[0]["Authorization"] == "Basic YW5uOm9uZQ=="
-
-
-async def test_a_secret_that_is_not_there_is_named(fake_prometheus: FakePrometheus) -> None:
-    prometheus = Prometheus(Vault().read)
-    key = SecretKey(name="absent", key="token")
-    reading = await prometheus.check(Provider(address=fake_prometheus.address, bearer=key), "shop")
-    await prometheus.close()
-    assert reading.status == "unknown"
-    assert "Secret/absent in shop" in reading.detail
-    assert fake_prometheus.queries == []
-
-
-async def test_a_ca_that_is_no_certificate_is_named_and_not_quoted(fake_prometheus: FakePrometheus) -> None:
-    prometheus = Prometheus(Vault().read)
-    key = SecretKey(name="prom", key="ca")
-    reading = await prometheus.check(Provider(address=fake_prometheus.address, ca=key), "shop")
-    await prometheus.close()
-    assert (reading.status, reading.detail) == ("unknown", "the provider's CA is no PEM certificate")
-
-
-async def test_an_error_text_never_repeats_a_header(fake_prometheus: FakePrometheus) -> None:
-    async def echo(request: web.Request) -> web.StreamResponse:
-        return web.Response(status=500, text=str(request.headers))
-
-    fake_prometheus.fault = echo
-    vault = Vault()
-    vault.value = SECRET
-    key = SecretKey(name="prom", key="token")
-    prometheus = Prometheus(vault.read)
-    reading = await prometheus.check(Provider(address=fake_prometheus.address, bearer=key), "shop")
-    await prometheus.close()
-    assert SECRET not in reading.detail
-
-
 # -- the text of queries
 
 
@@ -388,3 +352,40 @@ def test_a_name_cannot_leave_its_string() -> None:
     text = promql.requests(MetricLabels(), [counts.workload_of(hostile)])
     assert r'destination_workload_namespace="shop\"} or vector(1) #"' in text
     assert 'destination_workload="web\\\\"' in text
+
+
+# -- the past
+
+
+async def test_a_week_of_the_past_is_asked_for_in_four_parts(
+    prometheus: Prometheus, fake_prometheus: FakePrometheus
+) -> None:
+    """Prometheus gives 11,000 points of a series at once."""
+    end = 1_700_000_100.0
+    fake_prometheus.past["shop", "web", "a"] = {end - 15 * number: [9000 - number, 0, 0] for number in range(9000)}
+    reading = await ask(prometheus, PastAsk(WEB, end - 7 * 86400, end))
+    assert len(fake_prometheus.queries) == 4
+    assert len(reading.past["a"]) == 9000
+    assert reading.past["a"][-1] == (end, 9000.0, 0.0)
+
+
+async def test_all_that_is_asked_of_one_past_is_asked_together(
+    prometheus: Prometheus, fake_prometheus: FakePrometheus
+) -> None:
+    end = 1_700_000_100.0
+    fake_prometheus.past["shop", "web", "a"] = {end: [100, 3, 7]}
+    fake_prometheus.pods["shop", "web", "a"] = FakePod(100, slower={"500": 7})
+    success, slow = PastAsk(WEB, end - 60, end), PastAsk(SLOW, end - 60, end)
+    readings = await prometheus.ask([success, slow])
+    assert readings[success].past == {"a": ((end, 100.0, 3.0),)}
+    assert (readings[slow].past, readings[slow].edge) == ({"a": ((end, 100.0, 7.0),)}, 0.5)
+    assert sum("by (pod" in query for query in fake_prometheus.queries) == 1
+
+
+async def test_errors_are_known_where_no_histogram_is(prometheus: Prometheus, fake_prometheus: FakePrometheus) -> None:
+    end = 1_700_000_100.0
+    fake_prometheus.past["shop", "web", "a"] = {end: [100, 3, 7]}
+    success, slow = PastAsk(WEB, end - 60, end), PastAsk(SLOW, end - 60, end)
+    readings = await prometheus.ask([success, slow])
+    assert (readings[success].status, readings[slow].status) == ("value", "no-data")
+    assert "no histogram" in readings[slow].detail

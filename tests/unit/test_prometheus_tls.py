@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import ssl
-import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -13,20 +12,11 @@ from aiohttp import web
 
 from rollout.adapters.metrics.prometheus import Prometheus
 from rollout.plan.gate import Provider, SecretKey
+from tests.kit.certificates import certificate
 from tests.kit.prometheus import FakePrometheus
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificates")
 CA = SecretKey(name="prom", key="ca")
-
-
-def certificate(folder: Path, name: str) -> tuple[Path, Path]:
-    """A self-signed certificate for 127.0.0.1, and its key."""
-    folder.mkdir(exist_ok=True)
-    files = folder / f"{name}.crt", folder / f"{name}.key"
-    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=prometheus"
-    more = ["-addext", "subjectAltName=IP:127.0.0.1", "-out", str(files[0]), "-keyout", str(files[1])]
-    subprocess.run([*command.split(), *more], check=True, capture_output=True)
-    return files
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from rollout.adapters.mesh.istio import Istio
+from rollout.observe.hosts import hosts
 from rollout.observe.readiness import Standing, blockers, scene, standing
-from rollout.observe.readiness.hosts import hosts
 from rollout.observe.survey import Survey
 from rollout.observe.units import units
 from rollout.plan.base import Json

@@ -147,6 +147,21 @@ def test_a_retry_that_was_ordered_begins() -> None:
     assert rest_of_workload("web", idle(), last(), again=True).act == "rest", "there is nothing to try"
 
 
+def forgone(work: Workload | None, before: Last | None = None) -> str:
+    return rest_of_workload("web", work, before or last(), again=True).forgone
+
+
+def test_a_retry_is_for_the_version_of_its_run_and_for_now() -> None:
+    assert forgone(workload()) == "", "it is held: it begins"
+    assert forgone(workload(settled=False)) == forgone(workload(held=False)) == "", "that may still come"
+    assert "does not ask for the version of this run any more" in forgone(idle())
+    assert "does not ask for the version of this run any more" in forgone(workload(), last(digest=OTHER))
+    assert forgone(None) == "Deployment/web does not exist"
+    assert "has no pods" in forgone(workload(desired=0, replica_sets=(runs(pods=0),)))
+    assert "runs what it asks for" in forgone(idle(), last(digest=STABLE))
+    assert rest_of_workload("web", idle(), last(), again=False).forgone == "", "none was ordered"
+
+
 digests = st.sampled_from([STABLE, NEW, OTHER])
 works = st.builds(
     Workload,

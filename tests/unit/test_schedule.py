@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from rollout.adapters.schedule import timetable
+from rollout.adapters.schedule import Timetables, timetable
+from rollout.ports.clock import Timetable
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC).timestamp()
 """A Tuesday, at noon."""
@@ -77,3 +78,29 @@ def test_a_day_that_never_comes() -> None:
 )
 def test_what_is_no_schedule_is_none(schedule: str, zone: str) -> None:
     assert timetable(schedule, zone, NOW) is None
+
+
+def test_a_schedule_is_read_again_when_its_run_has_begun_or_the_clock_was_set_back() -> None:
+    asked = list[float]()
+
+    def read(schedule: str, zone: str, now: float) -> Timetable | None:
+        asked.append(now)
+        return timetable(schedule, zone, now)
+
+    known = Timetables(read)
+    moments = [1.0, 30.0, 59.0, 60.0, 61.0, 20.0]
+    for now in moments:
+        assert known("* * * * *", "", now) == timetable("* * * * *", "", now)
+    assert asked == [1.0, 60.0, 61.0, 20.0]  # at 60 s the next run is that very moment
+
+
+def test_what_is_no_schedule_is_remembered_too() -> None:
+    asked = list[float]()
+
+    def read(_schedule: str, _zone: str, now: float) -> Timetable | None:
+        asked.append(now)
+        return None
+
+    known = Timetables(read)
+    assert [known("at noon", "", now) for now in (0.0, 1.0, 90_000.0)] == [None, None, None]
+    assert asked == [0.0, 90_000.0]

@@ -12,7 +12,14 @@ from pydantic import BaseModel
 
 from rollout.controller.status import plan_status, run_status
 from rollout.plan.base import Json
-from rollout.plan.kinds import CANARY_PLAN, MESH_ADOPTION_PLAN, METRIC_TEMPLATE, PLAN_DECISION, PLAN_RUN
+from rollout.plan.kinds import (
+    CANARY_PLAN,
+    MESH_ADOPTION_PLAN,
+    METRIC_TEMPLATE,
+    NOTIFICATION_CHANNEL,
+    PLAN_DECISION,
+    PLAN_RUN,
+)
 from rollout.plan.program import Backends, Program, Side
 from rollout.plan.run import Phase, RunSpec, State
 from rollout.plan.schema import crd_documents, render
@@ -51,17 +58,17 @@ def test_the_files_have_no_anchors_and_say_that_they_are_generated() -> None:
 
 def test_every_kind_that_is_stored_has_a_definition() -> None:
     names = {document["metadata"]["name"] for document in crd_documents()}
-    kinds = (CANARY_PLAN, MESH_ADOPTION_PLAN, PLAN_RUN, PLAN_DECISION, METRIC_TEMPLATE)
+    kinds = (CANARY_PLAN, MESH_ADOPTION_PLAN, PLAN_RUN, PLAN_DECISION, METRIC_TEMPLATE, NOTIFICATION_CHANNEL)
     assert names == {f"{kind.plural}.{kind.group}" for kind in kinds}
 
 
 def test_no_short_name_is_taken_by_others() -> None:
     short = [name for document in crd_documents() for name in document["spec"]["names"]["shortNames"]]
-    assert short == ["cplan", "mplan", "prun", "pdec", "mtpl"]
+    assert short == ["cplan", "mplan", "prun", "pdec", "mtpl", "nchan"]
 
 
 def test_every_field_that_people_write_is_explained() -> None:
-    for kind in ("CanaryPlan", "MeshAdoptionPlan", "PlanDecision", "MetricTemplate"):
+    for kind in ("CanaryPlan", "MeshAdoptionPlan", "PlanDecision", "MetricTemplate", "NotificationChannel"):
         for schema in walk(schemas()[kind]["properties"]["spec"]):
             for name, field in schema.get("properties", {}).items():
                 assert field.get("description"), f"{kind}: {name} has no docstring"
@@ -93,10 +100,11 @@ def test_the_api_server_does_not_judge_each_step_of_a_stored_program() -> None:
     assert rules == [[{"rule": "self == oldSelf", "message": "spec is immutable"}]]
 
 
-def test_what_undoes_a_step_may_be_anything() -> None:
-    state = schemas()["PlanRun"]["properties"]["status"]["properties"]["state"]["properties"]
-    undo = state["journal"]["items"]["properties"]["undo"]
-    assert undo == {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+def test_the_api_server_does_not_judge_what_the_engine_remembers() -> None:
+    state = schemas()["PlanRun"]["properties"]["status"]["properties"]["state"]
+    assert (state["type"], state["x-kubernetes-map-type"]) == ("object", "atomic")
+    assert state["x-kubernetes-preserve-unknown-fields"]
+    assert "properties" not in state
 
 
 def test_bounds_are_written_as_openapi_3_has_them() -> None:

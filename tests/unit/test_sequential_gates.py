@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from rollout.decide.evidence.mixture import Mixture
+from rollout.decide.compare import finding
 from rollout.decide.gates import failure, look, show, waiting
 from rollout.decide.reason import Reason
 from rollout.decide.seen import Sample
 from rollout.plan.evidence import PODS
-from rollout.plan.program import Gate
+from rollout.plan.program import CountGate, Gate, QueryGate
 from rollout.plan.run import STATE, GateState, State, dump_state
 from rollout.plan.sequential import CompareGate, SloGate, TrafficGate
 
@@ -125,6 +126,27 @@ def test_nothing_beside_it_is_no_data_and_not_a_pass() -> None:
     assert state.looks[-1].text.startswith("stable: ")
 
 
+def test_a_missing_series_says_whether_nobody_called_or_it_was_there_before() -> None:
+    gone = replace(seen(None, {"b": (9.0, 0.0)}), detail="no series r for workload web-canary in shop")
+    begun = look(COMPARE, GateState(), gone, 0.0, judged=True, weight=10.0)
+    uncalled = look(COMPARE, begun, gone, 15.0, judged=True, weight=10.0).looks[-1]
+    neither = look(COMPARE, GateState(), replace(gone, peer=Sample("no-data", "q")), 0.0, judged=True, weight=10.0)
+    renamed = look(
+        COMPARE, feed(COMPARE, [GOOD]), replace(gone, peer=Sample("no-data", "q")), 60.0, judged=True, weight=10.0
+    )
+    assert {uncalled.verdict, neither.looks[-1].verdict, renamed.looks[-1].verdict} == {"no-data"}
+    assert uncalled.text == f"{gone.detail}: no request has reached it yet"
+    assert neither.looks[-1].text == (
+        f"{gone.detail}, nor for stable: no requests reach them, or their metrics have other names; "
+        "rollout check looks at both"
+    )
+    why = ": its pods are not scraped any more, or it is kept under another name now"
+    assert renamed.looks[-1].text == f"{gone.detail}, and there was one before{why}"
+    stale = replace(gone, status="stale", detail="the newest sample of r is 85 s old")
+    assert look(COMPARE, renamed, stale, 75.0, judged=True, weight=10.0).looks[-1].text == f"{stale.detail}{why}"
+    assert failure([COMPARE], {"success": renamed}) is None
+
+
 def test_an_outage_of_either_version_is_unknown() -> None:
     down = Sample("value", "q", pods={"a": (1.0, 0.0)}, peer=Sample("unknown", "q", detail="refused"))
     for sample in (down, Sample("unknown", "q", detail="refused")):
@@ -158,17 +180,17 @@ def test_a_stable_pod_that_turns_up_brings_no_history() -> None:
 
 
 def test_bursts_among_stables_pods_weaken_what_is_held_against_the_candidate() -> None:
-    def told(each: Sequence[Pair]) -> Mixture:
+    def told(each: Sequence[Pair]) -> float:
         state = feed(COMPARE, [])
         for number in (1, 2, 3):
             pods = {f"web-{i}": (450.0 * number, bad * number) for i, (_, bad) in enumerate(each)}
             sample = seen({"web-canary-1": (150.0 * number, 8.0 * number)}, pods)
             state = look(COMPARE, state, sample, 15.0 * number, judged=True, weight=10.0)
         assert state.evidence is not None
-        return Mixture(state.evidence.worse.logs, state.evidence.worse.spent, state.evidence.worse.looks)
+        return finding(COMPARE, state.evidence).log_e
 
     even, bursty = told([(450, 2), (450, 2), (450, 2)]), told([(450, 6), (450, 0), (450, 0)])
-    assert bursty.log_e < even.log_e / 2
+    assert bursty < even / 2
 
 
 def test_common_failures_get_the_sharper_test() -> None:
@@ -181,7 +203,7 @@ def test_common_failures_get_the_sharper_test() -> None:
 @pytest.mark.parametrize(("bad", "verdict"), [(10.0, "fail"), (0.0, "pass")])
 def test_an_objective_needs_nobody_beside_the_candidate(bad: float, verdict: str) -> None:
     state = GateState()
-    for number in range(6):
+    for number in range(9):
         sample = seen({"a": (300.0 * number, bad * number)}, None)
         state = look(SLO, state, sample, 15.0 * number, judged=True, weight=100.0)
     assert state.looks[-1].verdict == verdict
@@ -191,7 +213,7 @@ def test_an_objective_needs_nobody_beside_the_candidate(bad: float, verdict: str
 
 def test_just_what_is_allowed_passes_when_more_would_have_been_seen() -> None:
     state = GateState()
-    for number in range(9):
+    for number in range(14):
         state = look(SLO, state, seen({"a": (1200.0 * number, 12.0 * number)}, None), 15.0 * number, judged=True)
     assert state.looks[-1].verdict == "pass"
     assert "twice as many would have been seen" in state.looks[-1].text
@@ -262,7 +284,8 @@ def test_values_are_shown_with_their_units() -> None:
 
 COUNT = st.integers(0, 300)
 LOOKS = st.lists(st.tuples(COUNT, COUNT, COUNT, COUNT), min_size=1, max_size=8)
-GATES = st.sampled_from([COMPARE, SLO, TRAFFIC, replace(SLOW, slower_than=0.5)])
+LIMIT = CountGate("limit", "success", every=15.0, failures=1, over=3, min=0.99)
+GATES = st.sampled_from([COMPARE, SLO, TRAFFIC, replace(SLOW, slower_than=0.5), LIMIT])
 
 
 @given(GATES, LOOKS)
@@ -273,6 +296,58 @@ def test_without_data_of_the_candidate_nothing_fails(gate: Gate, looks: list[tup
             pods = {"b": (float(good + bad) * (number + 1), float(bad) * (number + 1))}
             state = look(gate, state, seen(candidate, pods), 15.0 * number, judged=True, weight=10.0)
         assert failure([gate], {gate.name: state}) is None
+
+
+@given(GATES, LOOKS, st.lists(st.tuples(st.booleans(), COUNT, COUNT), min_size=1, max_size=4))
+@settings(max_examples=40)
+def test_a_candidate_that_falls_silent_does_not_fail_by_that(
+    gate: Gate, looks: list[tuple[int, int, int, int]], silence: list[tuple[bool, int, int]]
+) -> None:
+    state = feed(gate, [((float(a + b), float(b)), (float(c + d), float(d))) for a, b, c, d in looks])
+    assume(failure([gate], {gate.name: state}) is None)
+    stable = [9e5, 1e3]
+    for there, good, bad in silence:
+        stable = [stable[0] + good + bad, stable[1] + bad]
+        pods = {f"web-{pod}": (stable[0] / 3, stable[1] / 3) for pod in range(3)}
+        sample = seen(dict(state.cursor) if there else None, pods)
+        state = look(gate, state, sample, state.next_look, judged=True, weight=10.0)
+        assert failure([gate], {gate.name: state}) is None
+
+
+@given(st.lists(st.sampled_from(["no-data", "stale", "many", "unknown"]), min_size=1, max_size=8))
+def test_a_query_without_a_value_never_fails_unless_the_plan_says_so(answers: list[Any]) -> None:
+    state, gate = GateState(), QueryGate("query", "up", every=15.0, failures=1, over=3, min=1.0)
+    for number, status in enumerate(answers):
+        state = look(gate, state, Sample(status, "up"), 15.0 * number, judged=True)
+    assert failure([gate], {"query": state}) is None
+
+
+@given(
+    st.sampled_from([COMPARE, SLO, replace(SLOW, slower_than=0.5)]),
+    st.lists(st.tuples(st.tuples(COUNT, COUNT, COUNT, COUNT), st.sampled_from([10.0, 30.0, 50.0])), min_size=2),
+)
+@settings(max_examples=40)
+def test_evidence_goes_along_to_any_weight_as_if_it_were_one(
+    gate: Gate, looks: list[tuple[tuple[int, int, int, int], float]]
+) -> None:
+    """But for the looks that saw two of them, which count for nothing."""
+
+    def tell(*, moving: bool) -> GateState:
+        state, total, last = GateState(), [0, 0, 0, 0], looks[0][1]
+        for number, (counts, weight) in enumerate(looks):
+            total = [a + b for a, b in zip(total, counts, strict=True)]
+            ours = {"c": (float(total[0] + total[1]), float(total[1]))}
+            theirs = {f"s{i}": (float(i * total[2] + i * total[3]), float(i * total[3])) for i in range(3)}
+            asked, judged = (weight, True) if moving else (10.0, weight == last)
+            state = look(gate, state, seen(ours, theirs), 15.0 * number, judged=judged, weight=asked)
+            last = weight
+        return state
+
+    moved, still = tell(moving=True), tell(moving=False)
+    assert moved.evidence is not None
+    assert still.evidence is not None
+    assert replace(moved.evidence, weight=0.0) == replace(still.evidence, weight=0.0)
+    assert (moved.looks, moved.requests, moved.cursor) == (still.looks, still.requests, still.cursor)
 
 
 @given(GATES, LOOKS)

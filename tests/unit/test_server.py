@@ -11,7 +11,7 @@ from rollout.adapters.memory.clock import VirtualClock
 from rollout.adapters.memory.faults import FaultPlan, FaultyCluster
 from rollout.controller.loop import Controller
 from rollout.controller.server import STUCK, serving
-from rollout.errors import Unavailable
+from rollout.errors import Forbidden, Unavailable
 from rollout.plan.kinds import CANARY_PLAN, DEPLOYMENT, ref_of
 from rollout.ports.watch import Blind, Gone, Listed
 from tests.kit.controlled import Process
@@ -65,6 +65,18 @@ async def test_it_is_ready_when_the_cluster_has_been_seen_and_stays_so_when_a_wa
     for scope in controller.stores.scopes:
         controller.take(scope, Blind(Unavailable("broke")))
     assert await answer(http, "/readyz") == (200, "ok\n"), "a restart would know even less"
+
+
+async def test_it_says_what_it_may_not_read_and_is_not_ready_when_that_is_everything(
+    controller: Controller, http: aiohttp.ClientSession
+) -> None:
+    for scope in controller.stores.scopes:
+        controller.take(scope, Blind(Forbidden("cannot list")))
+    status, text = await answer(http, "/readyz")
+    assert (status, text.splitlines()[1:]) == (503, ["cannot read the cluster: cannot list"])
+    assert 'meshrollout_namespace_readable{namespace="*"} 0.0' in (await answer(http, "/metrics"))[1]
+    see_all(controller)
+    assert await answer(http, "/readyz") == (200, "ok\n")
 
 
 async def test_a_loop_that_does_not_tick_is_unhealthy_and_says_for_how_long(

@@ -8,6 +8,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
 
+from rollout.controller.reach import Reach
 from rollout.controller.stores import Stores
 from rollout.controller.telemetry import Telemetry
 from rollout.controller.view import RunView
@@ -33,7 +34,7 @@ def a_plan(name: str, phase: str = "Idle", version: int = 1, **status: Any) -> J
 
 def told(*scopes: Scope) -> tuple[Telemetry, Stores]:
     telemetry, stores = Telemetry(), Stores(scopes or (PLANS,), {})
-    telemetry.watch(stores)
+    telemetry.watch(stores, Reach(stores))
     return telemetry, stores
 
 
@@ -171,6 +172,7 @@ def test_names_and_labels_are_the_promised_ones_and_a_run_is_never_a_label() -> 
         "meshrollout_weight_ratio": {"namespace", "plan", "backend"},
         "meshrollout_objects": {"kind"},
         "meshrollout_watches_blind": set(),
+        "meshrollout_namespace_readable": {"namespace"},
         "meshrollout_runs": {"strategy", "outcome", "reason"},
         "meshrollout_run_duration_seconds": {"strategy", "outcome"},
         "meshrollout_gate_value": {"kind", "namespace", "plan", "gate"},

@@ -122,7 +122,9 @@ func (r *recorder) stop(w http.ResponseWriter, _ *http.Request) {
 
 type counted struct {
 	kind
-	Count int `json:"count"`
+	Count int   `json:"count"`
+	First int64 `json:"first_ns"` // when the first of them was sent, and the last; Unix nanoseconds
+	Last  int64 `json:"last_ns"`
 }
 
 type summary struct {
@@ -147,11 +149,11 @@ func (r *recorder) report(w http.ResponseWriter, q *http.Request) {
 func (r *recorder) sum(since, until int64) summary {
 	r.lock.Lock()
 	defer r.lock.Unlock()
-	counts := make([]int, len(r.kinds))
+	counts := make([]counted, len(r.kinds))
 	latencies := make([]time.Duration, 0, len(r.hits))
 	for _, h := range r.hits {
 		if h.sent >= since && h.sent < until {
-			counts[h.kind]++
+			counts[h.kind].add(h.sent)
 			latencies = append(latencies, h.latency)
 		}
 	}
@@ -160,12 +162,20 @@ func (r *recorder) sum(since, until int64) summary {
 		Total: len(latencies), Now: time.Now().UnixNano(), Counts: []counted{},
 		P50: quantile(latencies, 0.50), P99: quantile(latencies, 0.99), Max: quantile(latencies, 1),
 	}
-	for i, n := range counts {
-		if n > 0 {
-			s.Counts = append(s.Counts, counted{r.kinds[i], n})
+	for i, one := range counts {
+		if one.Count > 0 {
+			one.kind = r.kinds[i]
+			s.Counts = append(s.Counts, one)
 		}
 	}
 	return s
+}
+
+func (c *counted) add(sent int64) {
+	if c.Count == 0 {
+		c.First, c.Last = sent, sent
+	}
+	c.Count, c.First, c.Last = c.Count+1, min(c.First, sent), max(c.Last, sent)
 }
 
 // quantile is the exact one (nearest rank) of sorted latencies, in milliseconds; 0 when there are none.

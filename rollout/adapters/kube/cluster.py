@@ -15,7 +15,7 @@ import orjson
 from rollout.adapters.kube import access
 from rollout.adapters.kube.faults import Answer, Expired, Intent, Unapplied
 from rollout.adapters.kube.paths import collection_path, group_path, object_path
-from rollout.adapters.kube.transport import JSON_PATCH, Transport
+from rollout.adapters.kube.transport import JSON_PATCH, Heard, Transport
 from rollout.adapters.kube.watch import KubeWatcher
 from rollout.errors import Conflict, Forbidden, InvalidInput, NotFound, Rejected, RolloutError, Unavailable, Unsupported
 from rollout.plan.base import FIELD_MANAGER, GROUP, Json
@@ -213,8 +213,12 @@ class KubeCluster:
 
 
 @asynccontextmanager
-async def connect(kubeconfig: str | None = None, context: str | None = None) -> AsyncIterator[KubeCluster]:
+async def connect(
+    kubeconfig: str | None = None, context: str | None = None, heard: Heard = lambda _date, _took: None
+) -> AsyncIterator[KubeCluster]:
     """The cluster of a kubeconfig (or $KUBECONFIG, ~/.kube/config, the pod's service account), reached once for proof.
+
+    `heard` is told what time it is there.
 
     Raises:
         InvalidInput: there is no kubeconfig, it cannot be used, or it does not lead to an API server.
@@ -224,7 +228,7 @@ async def connect(kubeconfig: str | None = None, context: str | None = None) -> 
     found, client = await access.find(kubeconfig, context)
     server = found.configuration.host
     cluster = KubeCluster(
-        Transport(client, found.load), server=server, context=found.context or "", namespace=found.namespace
+        Transport(client, found.load, heard), server=server, context=found.context or "", namespace=found.namespace
     )
     try:
         await _prove(cluster)

@@ -12,6 +12,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from email.utils import parsedate_to_datetime
 from typing import Any, Final, TypeVar
 from urllib.parse import urlencode
 
@@ -37,6 +38,8 @@ JSON: Final = "application/json"
 JSON_PATCH: Final = "application/json-patch+json"
 
 T = TypeVar("T")
+Heard = Callable[[float, float], object]
+"""Told the `Date` of an answer (seconds since the epoch), and how many seconds after its request it came."""
 
 
 class Stream:
@@ -61,8 +64,11 @@ class Stream:
 class Transport:
     """Sends requests with one identity. `renew` gets fresh credentials into the client's configuration."""
 
-    def __init__(self, client: ApiClient, renew: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self, client: ApiClient, renew: Callable[[], Awaitable[None]], heard: Heard = lambda _date, _took: None
+    ) -> None:
         self._client = client
+        self._heard = heard
         self._renew = renew
         self._renewing = asyncio.Lock()
         self._streams: RESTClientObject | None = None
@@ -177,12 +183,16 @@ class Transport:
             await self._client.update_params_for_auth(headers, [], ["BearerToken"], url, method, body)
         except (ConfigException, OSError) as error:
             raise Unauthenticated(f"cannot read the service account's token ({type(error).__name__})") from None
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
         try:
             answer = await pool.request(method, url, headers=headers, body=body, _request_timeout=limits)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             # without the cause: an exception of the client may quote the request
             raise fault(intent, error) from None
         response: aiohttp.ClientResponse = answer.response
+        if (date := _date(response.headers.get("Date", ""))) is not None:
+            self._heard(date, loop.time() - begun)
         return response
 
     async def close(self) -> None:
@@ -190,6 +200,14 @@ class Transport:
         if self._streams is not None:
             await self._streams.close()
         await self._client.close()
+
+
+def _date(text: str) -> float | None:
+    """Seconds since the epoch of an HTTP date; None for what is none."""
+    try:
+        return parsedate_to_datetime(text).timestamp()
+    except (ValueError, OverflowError):
+        return None
 
 
 def _probe(response: aiohttp.ClientResponse) -> None:

@@ -144,6 +144,8 @@ class _Watch:
         self.version = ""
         """Where to go on; empty: list first."""
         self.blind = False
+        self._why: type[RolloutError] = RolloutError
+        """Of what sort the error was by which it is blind."""
         self._scope, self._pace, self._luck = scope, pace, luck
         self._served = True
         self._failures = 0
@@ -230,9 +232,9 @@ class _Watch:
             known, self.version = not self._served and not self.blind, ""
             self._served = self.blind = False
             return None if known else Listed((), served=False)
-        if self.blind:
+        if self.blind and isinstance(error, Terminal) == issubclass(self._why, Terminal):
             return None
-        self.blind = True
+        self.blind, self._why = True, type(error)
         return Blind(error)
 
     def pause(self, error: RolloutError) -> float:

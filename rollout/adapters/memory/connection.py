@@ -71,13 +71,20 @@ def link(seen: Snapshot, caller: Caller, host: str, pod: Json, subset: str = "")
     tcp = protocol == "tcp"
     principal = source.principal.removeprefix("spiffe://") if secure else ""
     verdict = judge(pod, Attempt(port, tcp, principal, caller.path), seen.authorization_policies)
+    prefix = ("tcp_prefix", "rbac") if tcp else ("http_conn_manager_prefix", f"inbound_0.0.0.0_{port}")
     tags: list[Tags] = [
-        (("authz_dry_run_action", action), ("authz_dry_run_result", "allowed" if good else "denied"))
+        (("authz_dry_run_action", action), ("authz_dry_run_result", "allowed" if good else "denied"), prefix)
         for action, good in verdict.trial.items()
     ]
     if verdict.enforced:
-        tags.append((("authz_enforce_result", "allowed" if verdict.allowed else "denied"),))
+        tags.append((("authz_enforce_result", "allowed" if verdict.allowed else "denied"), prefix))
     return _with(found, None if verdict.allowed else Cause.DENIED, tuple(tags))
+
+
+def accepts_plaintext(pod: Json, port: int, modes: Sequence[Json]) -> bool:
+    """Whether somebody without mTLS gets through to a container port."""
+    called = carried(pod) and str(port) not in _bypassed(pod)
+    return not called or mode_at(pod, port, modes) != "STRICT"
 
 
 def workload_of(pod: Json) -> str:

@@ -41,6 +41,8 @@ class Ledger:
     requests: int = 0
     by_workload: Counter[str] = field(default_factory=Counter)
     """Requests that reached a pod of the workload."""
+    copies: Counter[str] = field(default_factory=Counter)
+    """Copies of requests that reached a pod of the workload."""
     by_source: Counter[str] = field(default_factory=Counter)
     """Requests that were sent, by who sent them."""
     failures: list[Failure] = field(default_factory=list)

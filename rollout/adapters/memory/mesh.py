@@ -1,22 +1,25 @@
-"""Where a request goes: Istio's routing in small.  Pure: a snapshot of objects in, shares of the traffic out.
+"""Where a request goes: the routing of meshes in small.  Pure: a snapshot of objects in, shares of the traffic out.
 
 What it knows is what a canary can break: which VirtualService wins for a host, weights, subsets merged from several
-DestinationRules, rules that hide others, and the 503s of a subset that nobody defines or that has no ready pod.
+DestinationRules, rules that hide others, and the 503s of a subset that nobody defines or that has no ready pod.  What
+other APIs say of Services is in `splits`.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
 
+from rollout.adapters.memory.consul import selects
 from rollout.adapters.memory.injector import installed
 from rollout.adapters.memory.kubelet import is_ready
 from rollout.adapters.memory.objects import Objects
 from rollout.adapters.memory.policies import ROOT_NAMESPACE
 from rollout.adapters.memory.rules import matches
+from rollout.adapters.memory.splits import SPLITTING, Destination, destinations, fqdn, through_gateway
 from rollout.plan.base import Json
 from rollout.plan.kinds import (
     AUTHORIZATION_POLICY,
@@ -26,8 +29,6 @@ from rollout.plan.kinds import (
     SERVICE,
     VIRTUAL_SERVICE,
 )
-
-_CLUSTER: Final = ".cluster.local"
 
 
 class Cause(StrEnum):
@@ -66,6 +67,8 @@ class Caller:
     """The name of the Service's port that it calls; the first one when empty."""
     pod: tuple[str, str] = ("", "")
     """Namespace and name, of a caller that is a pod."""
+    hostname: str = ""
+    """By which it calls from outside, through a Gateway; empty for callers inside."""
 
     @property
     def title(self) -> str:
@@ -82,6 +85,8 @@ class Share:
     subset: str = ""
     """Empty when the plain Service is the destination."""
     cause: Cause | None = None
+    chosen: bool = False
+    """A route sent them to another Service than the one that was called, or to a subset."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,39 +102,37 @@ class Snapshot:
     peer_authentications: Sequence[Json]
     authorization_policies: Sequence[Json]
     pods: Sequence[Json]
+    splits: Sequence[Json] = ()
+    """TrafficSplits, and routes of the Gateway API."""
     guarded: bool = False
     """Whether there is a control plane, so that pods are in the mesh by their proxies and policies count."""
 
 
-ROUTING: Final = (VIRTUAL_SERVICE, DESTINATION_RULE, SERVICE, PEER_AUTHENTICATION, AUTHORIZATION_POLICY)
+_OF_ISTIO: Final = (VIRTUAL_SERVICE, DESTINATION_RULE, SERVICE, PEER_AUTHENTICATION, AUTHORIZATION_POLICY)
+ROUTING: Final = (*_OF_ISTIO, *SPLITTING)
 """A write to one of these may change at once where requests go, or whether they are taken."""
 
 
 def snapshot(objects: Objects) -> Snapshot:
     """The present state; cheap, because stored objects never change in place."""
-    routes, rules, services, modes, policies, pods = (objects.of(kind) for kind in (*ROUTING, POD))
+    routes, rules, services, modes, policies, pods = (objects.of(kind) for kind in (*_OF_ISTIO, POD))
+    splits = [obj for kind in SPLITTING for obj in objects.of(kind)]
     guarded = installed(objects)
-    return Snapshot(objects.now(), objects.revision, routes, rules, services, modes, policies, pods, guarded)
-
-
-def fqdn(host: str, namespace: str) -> str:
-    """The full name of a host as written in an object of a namespace."""
-    parts = host.split(".")
-    if len(parts) == 1:
-        parts.append(namespace)
-    if len(parts) == 2:
-        parts.append("svc")
-    return ".".join(parts) + _CLUSTER if parts[2:] == ["svc"] else host
+    return Snapshot(objects.now(), objects.revision, routes, rules, services, modes, policies, pods, splits, guarded)
 
 
 def resolve(seen: Snapshot, caller: Caller, host: str) -> list[Share]:
     """Who gets which part of the caller's requests to a host (a full name). The weights add up to 1."""
+    if caller.hostname:
+        outside = through_gateway(seen.splits, caller.hostname)
+        return [_to_service(seen, caller, host, it) for it in outside] or [Share(1.0, cause=Cause.NO_ROUTE)]
     if not caller.meshed:
         return [_share(1.0, seen, caller, host, "")]
     route = _route_for(seen, caller, host)
     if route is None:
-        return [_share(1.0, seen, caller, host, "")]
-    namespace, backends = route
+        found = destinations(seen.splits, seen.services, caller.namespace, caller.port, host)
+        return [_to_service(seen, caller, host, it) for it in found]
+    namespace, backends = route[0], route[1].get("route", ())
     if not backends:
         return [Share(1.0, cause=Cause.NO_ROUTE)]
     total = sum(b.get("weight", 0) for b in backends)
@@ -142,8 +145,35 @@ def resolve(seen: Snapshot, caller: Caller, host: str) -> list[Share]:
     return shares
 
 
-def _route_for(seen: Snapshot, caller: Caller, host: str) -> tuple[str, Sequence[Json]] | None:
-    """The namespace and destinations of the route that wins; None without a VirtualService for the host."""
+def copied(seen: Snapshot, caller: Caller, host: str) -> list[Share]:
+    """Who gets copies of the caller's requests besides, each with the share of them that is copied."""
+    route = None if caller.hostname or not caller.meshed else _route_for(seen, caller, host)
+    if route is None:
+        return []
+    return [
+        _share(
+            it.get("percentage", {}).get("value", 100.0) / 100,
+            seen,
+            caller,
+            fqdn(it["destination"]["host"], route[0]),
+            it["destination"].get("subset", ""),
+        )
+        for it in route[1].get("mirrors", ())
+    ]
+
+
+def _to_service(seen: Snapshot, caller: Caller, host: str, to: Destination) -> Share:
+    if to.filter is None:
+        return Share(to.weight, cause=Cause.NO_CLUSTER)
+    share = replace(_share(to.weight, seen, caller, to.host, ""), chosen=bool(to.host != host or to.filter))
+    if not to.filter:
+        return share
+    pods = tuple(pod for pod in share.pods if selects(to.filter, pod))
+    return replace(share, pods=pods, cause=share.cause or (None if pods else Cause.NO_HEALTHY))
+
+
+def _route_for(seen: Snapshot, caller: Caller, host: str) -> tuple[str, Json] | None:
+    """The namespace and the route that wins, empty if none does; None without a VirtualService for the host."""
     winner = _first(
         vs
         for vs in seen.virtual_services
@@ -160,7 +190,7 @@ def _route_for(seen: Snapshot, caller: Caller, host: str) -> tuple[str, Sequence
     return _match(seen, winner["metadata"]["namespace"], routes, caller)
 
 
-def _match(seen: Snapshot, namespace: str, routes: Sequence[Json], caller: Caller) -> tuple[str, Sequence[Json]]:
+def _match(seen: Snapshot, namespace: str, routes: Sequence[Json], caller: Caller) -> tuple[str, Json]:
     for route in routes:
         conditions = route.get("match")
         if conditions and not any(_holds(condition, caller) for condition in conditions):
@@ -172,9 +202,9 @@ def _match(seen: Snapshot, namespace: str, routes: Sequence[Json], caller: Calle
                 for vs in seen.virtual_services
                 if (vs["metadata"]["namespace"], vs["metadata"]["name"]) == (where, delegate["name"])
             )
-            return _match(seen, where, child["spec"].get("http", ()), caller) if child is not None else (where, ())
-        return namespace, route.get("route", ())
-    return namespace, ()
+            return _match(seen, where, child["spec"].get("http", ()), caller) if child is not None else (where, {})
+        return namespace, route
+    return namespace, {}
 
 
 def _holds(condition: Json, caller: Caller) -> bool:
@@ -203,6 +233,7 @@ def _share(weight: float, seen: Snapshot, caller: Caller, host: str, subset: str
     if service is None or labels is None:
         return Share(weight, subset=subset, cause=Cause.NO_CLUSTER)
     wanted = {**service["spec"].get("selector", {}), **labels}
+    chosen = bool(subset)
     pods = tuple(
         pod
         for pod in seen.pods
@@ -211,7 +242,7 @@ def _share(weight: float, seen: Snapshot, caller: Caller, host: str, subset: str
         and matches(pod["metadata"].get("labels"), service["spec"].get("selector", {}))
         and is_ready(pod)
     )
-    return Share(weight, pods, subset, None if pods else Cause.NO_HEALTHY)
+    return Share(weight, pods, subset, None if pods else Cause.NO_HEALTHY, chosen)
 
 
 def _subset_labels(seen: Snapshot, caller: Caller, host: str, subset: str) -> Mapping[str, str] | None:

@@ -15,16 +15,18 @@ from rollout.adapters.memory.injector import PROXY, carried
 from rollout.adapters.memory.objects import Objects
 from rollout.adapters.memory.promql import Vector, answer
 from rollout.adapters.memory.promql_parse import QueryError
+from rollout.adapters.memory.scraping import scraped
 from rollout.adapters.memory.series import EDGES, NAME, Key, SeriesStore, labelled
 from rollout.adapters.memory.telemetry import Value
 from rollout.adapters.memory.traffic import PodCounters, Traffic
-from rollout.plan.kinds import POD, Ref
-from rollout.ports.metrics import Ask, CountAsk, Reading, ScalarAsk, Series, VectorAsk
+from rollout.plan.kinds import PEER_AUTHENTICATION, POD, Ref
+from rollout.ports.metrics import Ask, CountAsk, PastAsk, Reading, ScalarAsk, Series, VectorAsk
 
 LINGER: Final = 30.0
 """Until a target that is gone takes its series with it: two intervals in which nobody has scraped it."""
 Fault = Literal["outage", "no-data", "stale", "many"]
 _UP: Final = labelled({"job": "prometheus", "instance": "localhost:9090"})
+_WHERE: Final = ("destination_workload_namespace", "destination_workload")
 _CPU, _MEMORY = "container_cpu_usage_seconds_total", "container_memory_working_set_bytes"
 
 
@@ -39,6 +41,8 @@ class MemoryMetrics:
         """Questions so far: an idle controller asks none."""
         self.store = SeriesStore()
         """What has been sampled."""
+        self.targets: dict[str, int] = {}
+        """Ports of workloads that are scraped in plaintext by a configuration of Prometheus' own, by `app` label."""
         self._objects = objects
         self._traffic = traffic
         self._behaviours = behaviours
@@ -98,12 +102,42 @@ class MemoryMetrics:
                 return self._vector(ask)
             case CountAsk():
                 return self._counts(ask)
+            case PastAsk():
+                return self._past(ask)
+
+    def _past(self, ask: PastAsk) -> Reading:
+        """From the samples of all series that servers count."""
+        count = ask.of
+        where = {"reporter": "destination", **dict(zip(_WHERE, (count.namespace, count.workload), strict=True))}
+        slow = count.metric == "slow"
+        name = "istio_request_duration_milliseconds_bucket" if slow else "istio_requests_total"
+        fast = f"{1000 * edge_for(count.slower_than or 0.0):g}"
+        found = self.store.choose(
+            (name, *where.values()),
+            lambda labels: labels[NAME] == name and all(labels.get(key) == value for key, value in where.items()),
+        )
+        tracks: dict[str, list[tuple[float, float, float]]] = {}
+        for at in (ask.end - ask.step * number for number in range(int((ask.end - ask.start) / ask.step), -1, -1)):
+            moment: dict[str, list[float]] = {}
+            for series in found:
+                known = self.store.at(series, at)
+                if known is None:
+                    continue
+                both = moment.setdefault(series.labels["pod"], [0.0, 0.0])
+                le = series.labels.get("le")
+                both[0] += known[1] if le in (None, "+Inf") else 0.0
+                both[1] += _part(series.labels, known[1], le, fast)
+            for pod, (total, bad) in moment.items():
+                tracks.setdefault(pod, []).append((at, total, bad))
+        past = {pod: tuple(track) for pod, track in tracks.items()}
+        return Reading("value" if past else "no-data", query_of(ask), past=past)
 
     def _scrape(self, now: float) -> Iterator[Value]:
         pods = self._objects.of(POD)
         names = [(pod["metadata"]["namespace"], pod["metadata"]["name"]) for pod in pods]
         yield self._up, 1.0
         yield from self._traffic.telemetry.scrape(names)
+        yield from scraped(pods, self.targets, self._objects.of(PEER_AUTHENTICATION))
         cpu = {}
         for name, pod in zip(names, pods, strict=True):
             if carried(pod):
@@ -155,6 +189,13 @@ class MemoryMetrics:
         return Reading("value" if pods else "no-data", query_of(ask), pods=pods, edge=edge, within=within)
 
 
+def _part(labels: Mapping[str, str], value: float, le: str | None, fast: str) -> float:
+    """What a series adds to the bad requests: those answered 5xx, or all that are not fast enough."""
+    if le is None:
+        return value if labels["response_code"].startswith("5") else 0.0
+    return {"+Inf": value, fast: -value}.get(le, 0.0)
+
+
 def _bad(counters: PodCounters, metric: str, edge: float | None) -> int:
     if metric == "success":
         return counters.errors
@@ -179,6 +220,8 @@ def edge_for(slower_than: float) -> float:
 
 def query_of(ask: Ask) -> str:
     """The question in words, for messages."""
+    if isinstance(ask, PastAsk):
+        return f"{query_of(ask.of)}, for {ask.end - ask.start:g}s"
     if not isinstance(ask, CountAsk):
         return ask.query
     slow = f", slower than {ask.slower_than}s" if ask.slower_than is not None else ""

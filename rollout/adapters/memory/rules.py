@@ -18,6 +18,7 @@ from rollout.plan.kinds import (
     JOB,
     MESH_ADOPTION_PLAN,
     METRIC_TEMPLATE,
+    NOTIFICATION_CHANNEL,
     PLAN_DECISION,
     PLAN_RUN,
     POD,
@@ -26,13 +27,14 @@ from rollout.plan.kinds import (
     VIRTUAL_SERVICE,
     Kind,
 )
-from rollout.plan.objects import CanaryPlan, MeshAdoptionPlan, MetricTemplate, PlanDecision
+from rollout.plan.objects import CanaryPlan, MeshAdoptionPlan, MetricTemplate, NotificationChannel, PlanDecision
 from rollout.plan.run import RUN_SPEC
 
 STATUS_SUBRESOURCE: Final = frozenset(
     {"Deployment", "ReplicaSet", "Pod", "Service", "CanaryPlan", "PlanRun", "HorizontalPodAutoscaler"}
     | {"PodDisruptionBudget", "VirtualService", "DestinationRule"}
-    | {"StatefulSet", "DaemonSet", "Job", "CronJob", "MeshAdoptionPlan"}
+    | {"HTTPRoute", "GRPCRoute", "ServiceResolver", "ServiceSplitter", "ServiceRouter", "ServiceDefaults"}
+    | {"StatefulSet", "DaemonSet", "Job", "CronJob", "MeshAdoptionPlan", "NotificationChannel"}
 )
 """Kinds whose status is written apart from the rest."""
 
@@ -42,6 +44,7 @@ _MODELS: Final[Mapping[Kind, Callable[[Json], object]]] = {
     CANARY_PLAN: CanaryPlan.model_validate,
     MESH_ADOPTION_PLAN: MeshAdoptionPlan.model_validate,
     METRIC_TEMPLATE: MetricTemplate.model_validate,
+    NOTIFICATION_CHANNEL: NotificationChannel.model_validate,
     PLAN_DECISION: PlanDecision.model_validate,
     PLAN_RUN: lambda obj: RUN_SPEC.validate_python(obj["spec"]),
 }

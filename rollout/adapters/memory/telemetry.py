@@ -102,7 +102,7 @@ class _Verdict(NamedTuple):
 
     @property
     def name(self) -> str:
-        return "envoy_tcp_rbac" if self.protocol == "tcp" else "envoy_http_rbac"
+        return "envoy_tcp" if self.protocol == "tcp" else "envoy_http_rbac"
 
     def labels(self, pod: Pod) -> dict[str, str]:
         where = {"destination_workload_namespace": self.namespace, "destination_workload": self.workload}

@@ -13,8 +13,9 @@ from rollout.adapters.memory.connection import Link, link, workload_of
 from rollout.adapters.memory.injector import carried
 from rollout.adapters.memory.kubelet import runs
 from rollout.adapters.memory.ledger import Failure, Leak, Ledger
-from rollout.adapters.memory.mesh import ROUTING, Caller, Cause, Share, Snapshot, fqdn, resolve, snapshot
+from rollout.adapters.memory.mesh import ROUTING, Caller, Cause, Share, Snapshot, copied, resolve, snapshot
 from rollout.adapters.memory.objects import Objects
+from rollout.adapters.memory.splits import fqdn
 from rollout.adapters.memory.telemetry import Telemetry
 from rollout.plan.base import ROLE_LABEL, Json
 from rollout.plan.kinds import POD, Ref, ref_of
@@ -36,6 +37,8 @@ class Sender:
     turn: int = 0
     routed: tuple[int, Routes] = (-1, [])
     """Where its requests went last, and at which revision of the cluster."""
+    copied: Routes = field(default_factory=list)
+    """Where copies of them went."""
 
 
 @dataclass(slots=True)
@@ -107,9 +110,10 @@ class Traffic:
         client_namespace: str = "",
         labels: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
+        hostname: str = "",
     ) -> Client:
-        """A new client of a Service; outside the mesh it knows no routes, only the Service."""
-        caller = Caller(client_namespace or namespace, meshed, labels or {}, headers or {})
+        """A new client of a Service; outside the mesh it knows no routes, only the Service, or comes by a Gateway."""
+        caller = Caller(client_namespace or namespace, meshed, labels or {}, headers or {}, hostname=hostname)
         client = Client(fqdn(service, namespace), rate, caller)
         self.clients.append(client)
         return client
@@ -176,12 +180,9 @@ class Traffic:
 
     def _routes(self, seen: Snapshot, client: Client, sender: Sender) -> Routes:
         if sender.routed[0] != seen.revision:
-            shares = resolve(seen, sender.caller, client.host)
-            links = [
-                tuple(link(seen, sender.caller, client.host, pod, share.subset) for pod in share.pods)
-                for share in shares
-            ]
-            sender.routed = (seen.revision, list(zip(shares, links, strict=True)))
+            sender.routed = (seen.revision, _linked(seen, client, sender, resolve(seen, sender.caller, client.host)))
+            taken = [share for share in copied(seen, sender.caller, client.host) if share.cause is None]
+            sender.copied = _linked(seen, client, sender, taken)
         return sender.routed[1]
 
     def _judge(self, seen: Snapshot) -> None:
@@ -209,6 +210,15 @@ class Traffic:
             for pod, found, amount in zip(share.pods, links, parts, strict=True):
                 self._meet(client, sender, share, pod, found, amount)
             sender.turn += part % len(share.pods)
+        for share, links in sender.copied:
+            for pod, found, amount in zip(share.pods, links, _dealt(count, len(share.pods), sender.turn), strict=True):
+                self._copy(pod, found, self._some(amount, share.weight))
+
+    def _copy(self, pod: Json, found: Link, count: int) -> None:
+        """Copies arrive at a pod: it answers and is counted, and nobody hears the answer."""
+        if count and found.cause is None:
+            self.ledger.copies[found.target.workload] += count
+            self._serve(pod, found, count)
 
     def _split(self, shares: list[Share], count: int) -> list[int]:
         if len(shares) == 1:
@@ -237,19 +247,24 @@ class Traffic:
         self._answer(client, sender, share, pod, found, count)
 
     def _answer(self, client: Client, sender: Sender, share: Share, pod: Json, found: Link, count: int) -> None:
-        workload, name = found.target.workload, pod["metadata"]["name"]
-        behaviour = self._behaviours.of_pod(pod)
-        errors, slow = self._errors(pod, count, behaviour), self._some(count, behaviour.slow_rate)
+        workload = found.target.workload
         self.ledger.by_workload[workload] += count
         if _leaks(share, pod):
             self.ledger.leaks.append(Leak(self._objects.now(), client.host, workload, count))
+        errors, durations = self._serve(pod, found, count)
         if errors:
             self._fail(client, Cause.ANSWERED_5XX, workload, errors)
+        if found.calls:
+            self._tell(sender.caller.pod, found, "source", count, errors, durations)
+
+    def _serve(self, pod: Json, found: Link, count: int) -> tuple[int, dict[float, int]]:
+        """A pod answers, and its own proxy counts; how many are errors, and how long they took."""
+        workload, name = found.target.workload, pod["metadata"]["name"]
+        behaviour = self._behaviours.of_pod(pod)
+        errors, slow = self._errors(pod, count, behaviour), self._some(count, behaviour.slow_rate)
         extra = behaviour.proxy_seconds if carried(pod) else 0.0
         durations = {FAST + extra: count - slow} | ({behaviour.slow_seconds + extra: slow} if slow else {})
         place = (pod["metadata"]["namespace"], name)
-        if found.calls:
-            self._tell(sender.caller.pod, found, "source", count, errors, durations)
         if found.called:
             self._tell(place, found, "destination", count, errors, durations)
             counters = self.pods.setdefault(name, PodCounters(place[0], workload))
@@ -257,6 +272,7 @@ class Traffic:
             counters.errors += errors
             counters.slow += slow
             counters.slow_seconds, counters.fast_seconds = behaviour.slow_seconds + extra, FAST + extra
+        return errors, durations
 
     def _tell(
         self, pod: tuple[str, str], found: Link, reporter: str, count: int, errors: int, durations: dict[float, int]
@@ -291,6 +307,11 @@ class Traffic:
             self.ledger.failures.append(failure)
 
 
+def _linked(seen: Snapshot, client: Client, sender: Sender, shares: list[Share]) -> Routes:
+    """The shares, each with what becomes of the requests at its pods."""
+    return [(it, tuple(link(seen, sender.caller, client.host, pod, it.subset) for pod in it.pods)) for it in shares]
+
+
 def _dealt(count: int, hands: int, turn: int) -> list[int]:
     """Equal parts, the rest by turns."""
     base, more = divmod(count, hands)
@@ -304,7 +325,7 @@ def _caller(whole: Caller, pod: Json) -> Caller:
 
 
 def _leaks(share: Share, pod: Json) -> bool:
-    if share.subset or not _canary(pod):
+    if share.chosen or not _canary(pod):
         return False
     return not any(_images(other) == _images(pod) for other in share.pods if not _canary(other))
 

@@ -16,7 +16,7 @@ from typing import Final
 from rollout.adapters.memory.clock import VirtualClock
 from rollout.adapters.memory.objects import clone
 from rollout.adapters.memory.store import MemoryCluster
-from rollout.errors import Forbidden, RolloutError, Unavailable
+from rollout.errors import Forbidden, RolloutError, Terminal, Unavailable
 from rollout.plan.base import Json
 from rollout.plan.kinds import Kind, Ref, ref_of
 from rollout.ports.watch import Blind, Gone, Listed, Put, Scope, Seeing, Told
@@ -68,15 +68,17 @@ class MemoryWatcher:
         finally:
             self._lines.remove(line)
 
-    def blind(self, kind: Kind | None = None, error: RolloutError | None = None) -> None:
-        """Break the watches of a kind, or all, until `see`."""
-        for line in self._of(kind):
+    def blind(
+        self, kind: Kind | None = None, error: RolloutError | None = None, *, namespace: str | None = None
+    ) -> None:
+        """Break the watches of a kind or a namespace, or all, until `see`; those that begin later see."""
+        for line in self._of(kind, namespace):
             line.outage = error or _outage(line.scope)
             line.look()
 
-    def see(self, kind: Kind | None = None, *, relist: bool = False) -> None:
+    def see(self, kind: Kind | None = None, *, relist: bool = False, namespace: str | None = None) -> None:
         """Mend what `blind` broke; `relist` tells everything anew, broken before or not."""
-        for line in self._of(kind):
+        for line in self._of(kind, namespace):
             line.outage = None
             line.forgotten |= relist
             line.look()
@@ -86,8 +88,9 @@ class MemoryWatcher:
         """How many watches are open."""
         return len(self._lines)
 
-    def _of(self, kind: Kind | None) -> Iterator[_Line]:
-        return (line for line in self._lines if kind is None or line.scope.kind == kind)
+    def _of(self, kind: Kind | None, namespace: str | None = None) -> Iterator[_Line]:
+        scopes = ((line, line.scope) for line in self._lines)
+        return (it for it, at in scopes if kind in (None, at.kind) and namespace in (None, at.namespace))
 
     def _written(self, ref: Ref) -> None:
         for line in self._lines:
@@ -117,6 +120,8 @@ class _Line:
         """The UIDs of what is in the scope."""
         self._under_way: deque[tuple[float, Told]] = deque()
         self._blind = False
+        self._refused_us = False
+        """Whether it is blind because we may not read."""
         self._served = True
         self._sees_at = 0.0
 
@@ -148,8 +153,9 @@ class _Line:
     def look(self) -> None:
         """Tell what can be told at this moment."""
         if (problem := self.outage or self._refused()) is not None:
-            if not self._blind:
-                self._blind = True
+            refused = isinstance(problem, Terminal)
+            if not self._blind or refused != self._refused_us:
+                self._blind, self._refused_us = True, refused
                 self._tell(Blind(problem))
         elif not self._cluster.server.served(self.scope.kind):
             if self._served or self._blind:

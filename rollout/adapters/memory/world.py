@@ -6,6 +6,8 @@ from collections.abc import Iterable
 
 from rollout.adapters.memory.behaviour import Behaviour, Behaviours
 from rollout.adapters.memory.clock import VirtualClock
+from rollout.adapters.memory.consul import ConsulController
+from rollout.adapters.memory.gateways import GatewayController
 from rollout.adapters.memory.holdpolicy import attach_hold_policy, install_hold_policy
 from rollout.adapters.memory.injector import attach_injector, installation
 from rollout.adapters.memory.kubelet import is_ready
@@ -43,11 +45,15 @@ class World:
         self.workloads = Workloads(self.cluster.server, self.behaviours, lag=lag, schedules=schedules)
         self.traffic = Traffic(self.objects, self.behaviours, seed=seed, delay=delay)
         self.metrics = MemoryMetrics(self.objects, self.traffic, self.behaviours)
+        self.gateways = GatewayController(self.cluster.server)
+        self.consul = ConsulController(self.cluster.server)
         attach_hold_policy(self.cluster.server)
         attach_injector(self.cluster.server)
         if hold_policy:
             install_hold_policy(self.cluster)
         self.clock.each_second(self.workloads.tick)
+        self.clock.each_second(self.gateways.tick)
+        self.clock.each_second(self.consul.tick)
         self.clock.each_second(self.traffic.tick)
         self.clock.each_second(self.metrics.tick)
         self.user = self.cluster.as_somebody_else()

@@ -23,18 +23,40 @@ EDGES_SECONDS: Final = 600.0
 Query = Callable[[str], Awaitable[list[Series]]]
 
 
+USUAL: Final = (1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000, 60_000)
+"""Milliseconds. Edges that a bound is chosen from where histograms are native and have none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Edges:
+    """The histogram edges of one workload."""
+
+    at: float
+    """When they were learned."""
+    spelled: Mapping[float, frozenset[str]]
+    """`le` labels by upper edge, seconds; of native histograms the usual ones."""
+    native: bool = False
+    """Any other edge will do as well."""
+
+
 @dataclass(slots=True)
 class EdgeCache:
-    """The histogram edges of workloads: `le` label by upper edge, seconds."""
+    """The histogram edges of workloads."""
 
-    known: dict[tuple[MetricLabels, Workload], tuple[float, Mapping[float, frozenset[str]]]] = field(
-        default_factory=dict
-    )
+    known: dict[tuple[MetricLabels, Workload], Edges] = field(default_factory=dict)
 
-    def get(self, labels: MetricLabels, workload: Workload, now: float) -> Mapping[float, frozenset[str]]:
-        """The edges, empty when they are not known or too old."""
-        at, edges = self.known.get((labels, workload), (-math.inf, {}))
-        return edges if now - at < EDGES_SECONDS else {}
+    def of(self, ask: CountAsk, now: float) -> Mapping[float, frozenset[str]]:
+        """The edges for a question, empty when they are not known or too old."""
+        found = self.known.get((ask.labels, workload_of(ask)))
+        if found is None or now - found.at >= EDGES_SECONDS:
+            return {}
+        exact = ask.slower_than if found.native else None
+        return found.spelled if exact is None else {**found.spelled, exact: frozenset({f"{1000 * exact:.10g}"})}
+
+    def is_native(self, ask: CountAsk) -> bool:
+        """Whether the workload's histograms are native ones, as far as is known."""
+        found = self.known.get((ask.labels, workload_of(ask)))
+        return found is not None and found.native
 
 
 async def answer(
@@ -57,9 +79,29 @@ def workload_of(ask: CountAsk) -> Workload:
     return ask.namespace, ask.workload
 
 
+async def edges_of(query: Query, ask: CountAsk, cache: EdgeCache) -> Mapping[float, frozenset[str]]:
+    """The edges of a workload's histogram.
+
+    Raises:
+        QueryError: they are not known, and there is no answer.
+    """
+    await _learn_edges(query, ask.labels, [ask], cache)
+    return cache.of(ask, asyncio.get_running_loop().time())
+
+
 def shown(ask: CountAsk) -> str:
     """The query for people."""
     return promql.shown(ask.labels, ask.metric, workload_of(ask))
+
+
+def absent(ask: CountAsk) -> str:
+    """That there is nothing to answer with, for people."""
+    return f"no series {_series(ask)}"
+
+
+def _series(ask: CountAsk) -> str:
+    name = ask.labels.requests if ask.metric == "success" else ask.labels.latency
+    return f"{name} for workload {ask.workload} in {ask.namespace}"
 
 
 async def _answer_chunk(
@@ -79,14 +121,17 @@ async def _slow_chunk(
 ) -> dict[CountAsk, Reading]:
     await _learn_edges(query, labels, asks, cache)
     now = asyncio.get_running_loop().time()
-    edges = {ask: cache.get(labels, workload_of(ask), now) for ask in asks}
-    chosen = {ask: edge for ask in asks if (edge := _edge_for(ask, edges[ask])) is not None}
+    edges = {ask: cache.of(ask, now) for ask in asks}
+    chosen = {ask: edge for ask in asks if (edge := edge_for(ask, edges[ask])) is not None}
     whole = [ask for ask in asks if ask.slower_than is None and edges[ask]]
-    pods: dict[Workload, dict[str, _Pod]] = {}
-    if chosen:
-        les = {le for ask, edge in chosen.items() for le in edges[ask][edge]}
-        les |= {le for ask in whole for spelled in edges[ask].values() for le in spelled}
-        pods = _by_pod(labels, await query(promql.buckets(labels, _workloads(chosen), les)))
+    found: list[Series] = []
+    for is_native, written in ((False, promql.buckets), (True, promql.native)):
+        alike = [ask for ask in chosen if cache.is_native(ask) is is_native]
+        if alike:
+            les = {le for ask in alike for le in edges[ask][chosen[ask]]}
+            les |= {le for ask in alike if ask in whole for spelled in edges[ask].values() for le in spelled}
+            found += await query(written(labels, _workloads(alike), les))
+    pods = _by_pod(labels, found)
     readings: dict[CountAsk, Reading] = {}
     for ask in asks:
         if ask in whole:
@@ -97,6 +142,9 @@ async def _slow_chunk(
         else:
             readings[ask] = _without_edge(ask, edges[ask])
     for ask, reading in readings.items():
+        if cache.is_native(ask):
+            text = promql.shown(labels, ask.metric, workload_of(ask), is_native=True)
+            readings[ask] = replace(reading, query=text)
         if reading.status == "no-data":
             # its pods may come back with other edges
             cache.known.pop((labels, workload_of(ask)), None)
@@ -105,7 +153,7 @@ async def _slow_chunk(
 
 async def _learn_edges(query: Query, labels: MetricLabels, asks: Sequence[CountAsk], cache: EdgeCache) -> None:
     now = asyncio.get_running_loop().time()
-    unknown = [ask for ask in asks if not cache.get(labels, workload_of(ask), now)]
+    unknown = [ask for ask in asks if not cache.of(ask, now)]
     if not unknown:
         return
     found: dict[Workload, dict[float, set[str]]] = defaultdict(lambda: defaultdict(set))
@@ -115,7 +163,18 @@ async def _learn_edges(query: Query, labels: MetricLabels, asks: Sequence[CountA
         found[_workload(labels, series)][_edge(le)].add(le)
     for workload, by_edge in found.items():
         finite = {edge: frozenset(les) for edge, les in by_edge.items() if math.isfinite(edge)}
-        cache.known[labels, workload] = (now, finite)
+        cache.known[labels, workload] = Edges(now, finite)
+    bare = [workload for workload in _workloads(unknown) if workload not in found]
+    for workload in await _natives(query, labels, bare) if bare else ():
+        cache.known[labels, workload] = Edges(now, {it / 1000: frozenset({str(it)}) for it in USUAL}, native=True)
+
+
+async def _natives(query: Query, labels: MetricLabels, workloads: Sequence[Workload]) -> list[Workload]:
+    """Those without buckets that have native histograms; none where the server does not know what that is."""
+    try:
+        return [_workload(labels, series) for series in await query(promql.natives(labels, workloads))]
+    except QueryError:
+        return []
 
 
 def _edge(le: str) -> float:
@@ -126,7 +185,7 @@ def _edge(le: str) -> float:
         return math.nan
 
 
-def _edge_for(ask: CountAsk, edges: Iterable[float]) -> float | None:
+def edge_for(ask: CountAsk, edges: Iterable[float]) -> float | None:
     """The smallest edge at or above what counts as slow."""
     limit = ask.slower_than or 0.0
     # 0.3 s and 300 ms must meet although floats do not
@@ -204,10 +263,10 @@ def _counted(
 ) -> Reading:
     """One pod that died does not make its workload stale: the others still tell."""
     if not counts:
-        return _reading(ask, "no-data", edge=edge, detail=f"no series for workload {ask.workload} in {ask.namespace}")
+        return _reading(ask, "no-data", edge=edge, detail=absent(ask))
     ages = [pods[name].parts.get("age", 0.0) for name in counts]
     if min(ages) > stale_after:
-        detail = f"the newest sample is {min(ages):.0f} s old"
+        detail = f"the newest sample of {_series(ask)} is {min(ages):.0f} s old"
         return _reading(ask, "stale", edge=edge, detail=detail)
     if "" in counts:
         lost = f"the series have no label {ask.labels.pod}: pods are counted together, and restarts may hide requests"

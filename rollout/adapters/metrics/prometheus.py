@@ -1,4 +1,4 @@
-"""`Prometheus`: the metrics port on prometheus-api-client, in a small pool of threads."""
+"""`Prometheus`: the metrics port on prometheus-api-client; each server has a lane of its own."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import asyncio
 import math
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Final
 
-from rollout.adapters.metrics import counts
-from rollout.adapters.metrics.server import WORKERS, Credentials, QueryError, Server
+from rollout.adapters.metrics import counts, past
+from rollout.adapters.metrics.lane import Lane, Threads
+from rollout.adapters.metrics.server import Credentials, QueryError, Server
 from rollout.errors import RolloutError
 from rollout.plan.base import seconds
 from rollout.plan.gate import Provider, SecretKey
-from rollout.ports.metrics import Ask, CountAsk, Reading, ScalarAsk, Series, VectorAsk
+from rollout.ports.metrics import Ask, CountAsk, PastAsk, Reading, ScalarAsk, Series, VectorAsk
 
 Secrets = Callable[[str, str, str], Awaitable[str]]
 """Reads one key of a Secret: namespace, name, key."""
@@ -29,7 +29,7 @@ REREAD_SECONDS: Final = 60.0
 class _Upstream:
     """One Prometheus with its credentials and what was learned of it."""
 
-    server: Server
+    lane: Lane
     credentials: Credentials
     read_at: float
     edges: counts.EdgeCache = field(default_factory=counts.EdgeCache)
@@ -45,7 +45,7 @@ class Prometheus:
         self._default = default
         self._stale_after = stale_after
         self._upstreams: dict[tuple[Provider, str], _Upstream] = {}
-        self._threads = ThreadPoolExecutor(WORKERS, thread_name_prefix="prometheus")
+        self.threads = Threads()
 
     async def ask(self, asks: Sequence[Ask]) -> Mapping[Ask, Reading]:
         """Answer all; an outage is a reading of its own (`unknown`)."""
@@ -66,9 +66,9 @@ class Prometheus:
 
     async def close(self) -> None:
         """Close all connections; queries under way are left to their timeouts."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self.threads.close()
         for upstream in self._upstreams.values():
-            upstream.server.close()
+            upstream.lane.server.close()
 
     async def _ask_one(self, provider: Provider | None, namespace: str, asks: Sequence[Ask]) -> dict[Ask, Reading]:
         try:
@@ -76,25 +76,16 @@ class Prometheus:
         except QueryError as error:
             return {ask: _unknown(ask, str(error)) for ask in asks}
 
-        async def query(text: str) -> list[Series]:
-            return await self._query(upstream.server, text)
-
+        query = upstream.lane.query
         counted = [ask for ask in asks if isinstance(ask, CountAsk)]
-        written = [ask for ask in asks if not isinstance(ask, CountAsk)]
-        by_count, readings = await asyncio.gather(
+        written = [ask for ask in asks if isinstance(ask, ScalarAsk | VectorAsk)]
+        before = [ask for ask in asks if isinstance(ask, PastAsk)]
+        by_count, readings, pasts = await asyncio.gather(
             counts.answer(query, counted, upstream.edges, self._stale_after),
             asyncio.gather(*(_written(query, ask) for ask in written)),
+            past.answer(query, upstream.lane.query_range, before, upstream.edges),
         )
-        return dict([*zip(written, readings, strict=True), *by_count.items()])
-
-    async def _query(self, server: Server, text: str) -> list[Series]:
-        loop = asyncio.get_running_loop()
-        try:
-            # the thread has a timeout of its own per read: this one is for a server that trickles, and for a full pool
-            async with asyncio.timeout(server.timeout + 1):
-                return await loop.run_in_executor(self._threads, server.query, text)
-        except TimeoutError:
-            raise QueryError(f"{server.shown}: no answer within {server.timeout:g} s") from None
+        return dict([*zip(written, readings, strict=True), *pasts.items(), *by_count.items()])
 
     async def _upstream(self, provider: Provider | None, namespace: str) -> _Upstream:
         if provider is None:
@@ -110,8 +101,8 @@ class Prometheus:
             known.read_at = now
             return known
         if known:
-            known.server.close()
-        made = _Upstream(_server(provider, credentials), credentials, now)
+            known.lane.server.close()
+        made = _Upstream(Lane(_server(provider, credentials), self.threads), credentials, now)
         self._upstreams[provider, namespace] = made
         return made
 
@@ -185,5 +176,11 @@ def _differing(series: Sequence[Series]) -> set[str]:
 
 
 def _unknown(ask: Ask, detail: str) -> Reading:
-    text = counts.shown(ask) if isinstance(ask, CountAsk) else ask.query
+    match ask:
+        case CountAsk():
+            text = counts.shown(ask)
+        case PastAsk():
+            text = counts.shown(ask.of)
+        case ScalarAsk() | VectorAsk():
+            text = ask.query
     return Reading("unknown", text, detail=detail)

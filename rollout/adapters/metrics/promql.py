@@ -68,15 +68,63 @@ def buckets(labels: MetricLabels, workloads: Sequence[Workload], les: Iterable[s
     )
 
 
+def native(labels: MetricLabels, workloads: Sequence[Workload], les: Iterable[str]) -> str:
+    """As `buckets`, of native histograms: they have no edges, and tell of any how many requests are below it."""
+    by = f"{labels.namespace},{labels.workload},{labels.pod}"
+    every = _whole(labels) + selector(labels, workloads)
+    age = f"time() - max by ({by}) (timestamp({every}))"
+    return f"{_below(by, every, les)} or {_union(age=age)}"
+
+
+def past(
+    labels: MetricLabels, workload: Workload, les: Iterable[str], *, counted: bool, is_native: bool = False
+) -> str:
+    """For a range of time, by pod: requests and bad requests (`counted`), requests up to the named edges, if any.
+
+    `is_native`: the histograms are native ones.
+    """
+    every = labels.requests + selector(labels, [workload])
+    failed = labels.requests + selector(labels, [workload], f'{labels.code}=~"5.."')
+    requested = {"total": f"sum by ({labels.pod}) ({every})", "bad": f"sum by ({labels.pod}) ({failed})"}
+    requested = requested if counted else {}
+    if not les:
+        return _union(**requested)
+    if is_native:
+        below = _below(labels.pod, _whole(labels) + selector(labels, [workload]), les)
+        return f"{_union(**requested)} or {below}" if counted else below
+    chosen = labels.latency + selector(labels, [workload], f"le=~{quote(any_of([*les, '+Inf']))}")
+    return _union(**requested, count=f"sum by ({labels.pod},le) ({chosen})")
+
+
 def edges(labels: MetricLabels, workloads: Sequence[Workload]) -> str:
     """The histogram's edges, by workload."""
     return f"group by ({labels.namespace},{labels.workload},le) ({labels.latency}{selector(labels, workloads)})"
 
 
-def shown(labels: MetricLabels, metric: str, workload: Workload) -> str:
+def natives(labels: MetricLabels, workloads: Sequence[Workload]) -> str:
+    """Which workloads have native histograms."""
+    every = _whole(labels) + selector(labels, workloads)
+    return f"group by ({labels.namespace},{labels.workload}) (histogram_count({every}))"
+
+
+def shown(labels: MetricLabels, metric: str, workload: Workload, *, is_native: bool = False) -> str:
     """The query for people: one workload, to be pasted into Prometheus."""
+    if metric != "success" and is_native:
+        return f"sum by ({labels.pod}) ({_whole(labels)}{selector(labels, [workload])})"
     name, by = (labels.requests, labels.code) if metric == "success" else (labels.latency, "le")
     return f"sum by ({labels.pod},{by}) ({name}{selector(labels, [workload])})"
+
+
+def _whole(labels: MetricLabels) -> str:
+    """The name of the native histogram beside the buckets."""
+    return labels.latency.removesuffix("_bucket")
+
+
+def _below(by: str, histogram: str, les: Iterable[str]) -> str:
+    """Requests up to some edges, and all of them, as buckets would tell: whole counters, each with its `le`."""
+    every = f"histogram_count({histogram})"
+    parts = {le: f"histogram_fraction(0, {le}, {histogram}) * {every}" for le in sorted(les)} | {"+Inf": every}
+    return " or ".join(f'label_replace(sum by ({by}) ({part}), "le", "{le}", "", "")' for le, part in parts.items())
 
 
 def _union(**parts: str) -> str:

@@ -85,7 +85,9 @@ async def run(
         NotFound: no such namespace.
         Retry: the API server does not answer.
     """
-    s = await read(world, namespace, {look for it in CHECKERS for look in it.needs}, mesh=mesh, outside=outside)
+    mesh = mesh or Adopted()
+    needs = {look for it in CHECKERS if mesh.driver in it.meshes for look in it.needs}
+    s = await read(world, namespace, needs, mesh=mesh, outside=outside)
     return [*judge(s), await _dry_runs(world, s)]
 
 

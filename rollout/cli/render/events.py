@@ -11,8 +11,7 @@ from rich.text import Text
 
 from rollout.cli.render.words import Cell, columns, stamp
 from rollout.controller.view import RunView
-from rollout.observe.orders import epoch
-from rollout.plan.base import Json
+from rollout.plan.base import Json, epoch
 
 _ROOM = 1024
 """So much of a message fits into an Event."""

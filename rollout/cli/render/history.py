@@ -12,7 +12,7 @@ from rollout.cli.render.plan import change
 from rollout.cli.render.run import position
 from rollout.cli.render.words import BAD, Cell, columns, headline, length, lines, stamp
 from rollout.controller.view import RunView, StoredRun, UnreadRun
-from rollout.observe.orders import epoch
+from rollout.plan.base import epoch
 
 Revisions = Mapping[str, int]
 """Revision number of the Deployment (`kubectl rollout history`) by digest of the pod template."""

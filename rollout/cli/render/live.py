@@ -184,12 +184,16 @@ def verdict(gate: Gate, state: GateState) -> Text:
         case "pass":
             return Text.assemble(GOOD, f" pass {len(judged) - failed}/{len(judged)}")
         case "fail":
-            end = f", {gate.failures} {_end(gate)}" if isinstance(gate, Limits) and not gate.observe_only else ""
+            end = f", {gate.failures} {_end(gate)}" if isinstance(gate, Limits) and _stops(gate) else ""
             return Text.assemble(BAD, f" fail {failed}/{len(judged)}{end}")
         case "no-data" | "inconclusive":
             return Text.assemble(WAIT, f" {last.verdict}: waits")
         case "unknown":
             return Text.assemble(WARN, " unknown: metrics unavailable")
+
+
+def _stops(gate: Limits) -> bool:
+    return not gate.observe_only and gate.on_failure != "promote"
 
 
 def _end(gate: Limits) -> str:

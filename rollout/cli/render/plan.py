@@ -5,21 +5,24 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, assert_never
+from typing import Any, Final, assert_never
 
 from rich.text import Text
 
 from rollout.cli.render.adopting import adopting, touched, unseen, way_back
 from rollout.cli.render.words import Cell, columns, length, lines, percent
 from rollout.decide.figures import points, slowness, what
+from rollout.decide.gates import gate_fails
+from rollout.plan.called import JobCall
 from rollout.plan.kinds import Ref
 from rollout.plan.program import (
     Approve,
+    Call,
     Conclude,
+    ConditionGate,
     CountGate,
     Gate,
     Instruction,
-    Limits,
     Prepare,
     Program,
     QueryGate,
@@ -29,9 +32,11 @@ from rollout.plan.program import (
     Step,
     weight_of,
 )
-from rollout.plan.sequential import CompareGate, SloGate, TrafficGate
+from rollout.plan.sequential import CompareGate, GateFails, SloGate, TrafficGate
 
 _WIDTH = 80
+_ROOM = 44
+"""Columns that a condition takes in tables; `why` and JSON have all of it."""
 _FAILURES = {"rollback": "roll back", "hold": "hold"}
 
 
@@ -96,8 +101,12 @@ def change(stable: Mapping[str, str], candidate: Mapping[str, str]) -> str:
 
 def action(step: Step) -> str:
     """What a step does, in two or three words."""
-    if any(isinstance(i, Approve) for i in step.instructions):
-        return "approval"
+    approve = next((i for i in step.instructions if isinstance(i, Approve)), None)
+    if approve is not None:
+        return f"approval by {approve.count}" if approve.count > 1 else "approval"
+    called = next((i.hook for i in step.instructions if isinstance(i, Call)), None)
+    if called is not None:
+        return f"hook {called}"
     weight = weight_of(step)
     if weight is not None:
         return f"weight {percent(weight):>5}"
@@ -136,16 +145,30 @@ def _single(instruction: Instruction) -> str:
 
 
 def hold(step: Step) -> str:
-    """How long a step stays; `≤` for a person who may answer earlier."""
+    """How long a step stays; `≤` where a person, or proof, may end it earlier."""
     approve = next((i for i in step.instructions if isinstance(i, Approve)), None)
     if approve is not None:
         return f"≤ {length(approve.within)}"
-    return length(step.hold) if step.hold else "-"
+    return f"{'≤ ' if step.early else ''}{length(step.hold)}" if step.hold else "-"
 
 
 def gates(step: Step) -> list[str]:
-    """Every gate with its limit."""
-    return [f"{g.name} {limit(g)}" + (" (observe only)" if g.observe_only else "") for g in step.gates] or ["-"]
+    """Every gate with its limit, and the hooks that are called meanwhile."""
+    judged = [f"{g.name} {limit(g)}{_besides(g)}" for g in step.gates]
+    return [*judged, *(f"hook {name}" for name in step.during)] or ["-"]
+
+
+_OWN: Final[Mapping[GateFails, str]] = {
+    None: "",
+    "rollback": " (else roll back)",
+    "hold": " (else hold)",
+    "promote": " (else go on)",
+}
+
+
+def _besides(gate: Gate) -> str:
+    """What a gate does otherwise than its step."""
+    return " (observe only)" if gate.observe_only else _OWN[gate_fails(gate)]
 
 
 def limit(gate: Gate) -> str:
@@ -158,6 +181,8 @@ def limit(gate: Gate) -> str:
             return f"≤ {percent(100 * gate.allowed)} {what(gate.metric, gate.slower_than)}"
         case TrafficGate():
             return f"as the weight ± {percent(100 * gate.tolerance)}"
+        case ConditionGate():
+            return textwrap.shorten(gate.condition, _ROOM, placeholder=" …")
         case CountGate() | QueryGate() | ReadyGate():
             bounds_ = [("≥", gate.min), ("≤", gate.max)]
             return " and ".join(f"{sign} {amount(gate, value)}" for sign, value in bounds_ if value is not None)
@@ -165,20 +190,27 @@ def limit(gate: Gate) -> str:
             assert_never(gate)
 
 
-def amount(gate: Limits, value: float) -> str:
+def amount(gate: CountGate | QueryGate | ReadyGate, value: float) -> str:
     """A value in the gate's unit."""
     if isinstance(gate, CountGate):
         return percent(100 * value)
+    if isinstance(gate, QueryGate) and gate.stable_query is not None:
+        return f"{value:.4g} × stable"
     return f"{value:.4g}{' ' if gate.unit else ''}{gate.unit}"
 
 
 def bounds(program: Program) -> tuple[float, float]:
     """The shortest and the longest time a promotion can take, in seconds.
 
-    Shortest: every hold, every settling of routes, one drain, approvals at once.  Longest: every deadline used up.
+    Shortest: every hold (of steps that proof may end, the warm-up), every settling of routes, one drain, approvals at
+    once.  Longest: every deadline used up.
     """
     settling = sum(isinstance(i, Prepare | Route) for step in program.steps for i in step.instructions)
-    least = sum(step.hold for step in program.steps) + settling * program.settings.settle + program.settings.drain
+    least = (
+        sum(step.warmup if step.early else step.hold for step in program.steps)
+        + settling * program.settings.settle
+        + program.settings.drain
+    )
     return least, max(least, sum(step.deadline for step in program.steps))
 
 
@@ -187,12 +219,14 @@ def writes(program: Program) -> list[str]:
     if program.adoption is not None:
         return touched(program)
     backends = program.split
+    jobs = [f"the Job of hook {hook.name}" for hook in program.hooks if isinstance(hook.how, JobCall)]
     services = [f"VirtualService/{name}" for name in backends.virtual_services]
     routes = services or [f"the routes of Service/{backends.service}"]
     if not program.workload:
-        return routes
+        return [*routes, *jobs]
     own = [f"Deployment/{program.workload} (image, pause)", f"Deployment/{backends.candidate.workload} (for the run)"]
-    return [*routes, *own, "subsets (for the run)"]
+    sides = "subsets" if program.settings.router == "istio" else "two Services, one for each side's pods"
+    return [*routes, *own, f"{sides} (for the run)", *jobs]
 
 
 def rollback(program: Program) -> str:
@@ -224,6 +258,7 @@ def as_json(preview: Preview) -> dict[str, Any]:
         "duration": {"atLeast": least, "atMost": most},
         "writes": writes(program),
         "rollback": rollback(program),
+        **({"hooks": [{"name": it.name, "when": it.when} for it in program.hooks]} if program.hooks else {}),
         "unknown": preview.unseen or None,
     }
 
@@ -235,10 +270,18 @@ def _step_json(program: Program, number: int, step: Step) -> dict[str, Any]:
         "action": " ".join(doing(program, step).split()),
         "weight": weight_of(step),
         "hold": step.hold,
+        **({"early": True} if step.early else {}),
         "deadline": step.deadline,
         "onFailure": step.on_failure,
-        "gates": [{"name": g.name, **terms(g), "every": g.every} for g in step.gates],
+        "gates": [{"name": g.name, **terms(g), "every": g.every, **_own_json(g)} for g in step.gates],
+        **({"hooks": list(step.during)} if step.during else {}),
     }
+
+
+def _own_json(gate: Gate) -> dict[str, Any]:
+    own = gate_fails(gate)
+    relative = {"relativeTo": "stable"} if isinstance(gate, QueryGate) and gate.stable_query is not None else {}
+    return {**relative, **({} if own is None else {"onFailure": own})}
 
 
 def terms(gate: Gate) -> dict[str, Any]:
@@ -250,6 +293,8 @@ def terms(gate: Gate) -> dict[str, Any]:
             return {"type": "slo", "metric": gate.metric, "allowed": gate.allowed, "alpha": gate.alpha}
         case TrafficGate():
             return {"type": "traffic", "tolerance": gate.tolerance}
+        case ConditionGate():
+            return {"type": "condition", "condition": gate.condition, "failures": gate.failures, "over": gate.over}
         case CountGate() | QueryGate() | ReadyGate():
             return {"min": gate.min, "max": gate.max, "failures": gate.failures, "over": gate.over}
         case _:

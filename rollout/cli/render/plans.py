@@ -13,8 +13,7 @@ from rollout.cli.render.plan import action
 from rollout.cli.render.run import failed_gate
 from rollout.cli.render.words import BAD, NEXT, Cell, columns, length, percent, sign
 from rollout.controller.view import RunView
-from rollout.observe.orders import epoch
-from rollout.plan.base import Json
+from rollout.plan.base import Json, epoch
 from rollout.plan.kinds import CANARY_PLAN, MESH_ADOPTION_PLAN, Ref, ref_of
 from rollout.plan.program import Gate
 from rollout.plan.run import GateState, Phase

@@ -14,11 +14,12 @@ from rollout.cli.render.plan import change, doing, limit, terms
 from rollout.cli.render.words import BAD, clock, columns, headline, length, lines, percent, sign, stamp
 from rollout.controller.view import RunView, StoredRun, UnreadRun
 from rollout.decide.gates import failure
+from rollout.decide.outlook import outlook
 from rollout.decide.reason import Reason
 from rollout.plan.base import Json
 from rollout.plan.journey import stage_of
 from rollout.plan.kinds import MESH_ADOPTION_PLAN
-from rollout.plan.program import Gate, Limits, weight_of
+from rollout.plan.program import ConditionGate, Gate, Limits, weight_of
 from rollout.plan.run import GateState, Phase
 from rollout.plan.sequential import Sequential
 
@@ -78,6 +79,12 @@ def where(view: RunView) -> str:
 def waits(view: RunView) -> bool:
     """Whether something is missing that the run waits for."""
     return view.state.phase in (Phase.HOLDING, Phase.PAUSED, Phase.HELD, Phase.AWAITING_APPROVAL)
+
+
+def looks_on(view: RunView) -> bool:
+    """Whether the gates of the step are looked at."""
+    state = view.state
+    return not (state.failed or state.phase.ended or state.phase is Phase.PAUSED or state.held_since is None)
 
 
 def position(view: RunView) -> str:
@@ -213,7 +220,7 @@ def as_json(view: RunView) -> dict[str, Any]:
         "started": stamp(state.started or None),
         "ended": stamp(state.ended),
         "startedBy": spec.started_by,
-        "gates": [_gate_json(g, state.gates.get(g.name, GateState())) for g in step.gates],
+        "gates": [_gate_json(view, g, state.gates.get(g.name, GateState())) for g in step.gates],
         "failed": state.failed
         and {
             "at": stamp(state.failed.at),
@@ -230,7 +237,7 @@ def as_json(view: RunView) -> dict[str, Any]:
     }
 
 
-def _gate_json(gate: Gate, state: GateState) -> dict[str, Any]:
+def _gate_json(view: RunView, gate: Gate, state: GateState) -> dict[str, Any]:
     last = state.looks[-1] if state.looks else None
     return {
         "name": gate.name,
@@ -238,6 +245,7 @@ def _gate_json(gate: Gate, state: GateState) -> dict[str, Any]:
         "value": last.value if last else None,
         "verdict": last.verdict if last else None,
         "text": last.text if last else "",
+        "outlook": outlook(gate, state, view.now) if looks_on(view) else "",
         "requests": state.requests,
         "query": state.query,
         "looks": [{"at": stamp(x.at), "verdict": x.verdict, "value": x.value, "text": x.text} for x in state.looks],
@@ -246,7 +254,11 @@ def _gate_json(gate: Gate, state: GateState) -> dict[str, Any]:
 
 
 def _terms(gate: Gate) -> dict[str, Any]:
-    return {"min": gate.min, "max": gate.max} if isinstance(gate, Limits) else terms(gate)
+    return (
+        {"min": gate.min, "max": gate.max}
+        if isinstance(gate, Limits) and not isinstance(gate, ConditionGate)
+        else terms(gate)
+    )
 
 
 def name(view: StoredRun) -> str:

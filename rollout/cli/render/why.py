@@ -14,6 +14,7 @@ from rollout.cli.render.run import (
     as_json,
     failed_gate,
     failed_query,
+    looks_on,
     paragraph,
     position,
     undone,
@@ -23,6 +24,7 @@ from rollout.cli.render.run import (
 from rollout.cli.render.words import BAD, GOOD, WAIT, Cell, clock, columns, headline, length, lines, stamp
 from rollout.controller.view import RunView
 from rollout.decide.gates import show
+from rollout.decide.outlook import outlook
 from rollout.plan.program import Gate, Limits
 from rollout.plan.run import GateState, Look, Note
 
@@ -39,6 +41,8 @@ def story(view: RunView, step: int | None = None) -> Text:
         parts += _evidence(view)
     elif waits(view) and step is None:
         parts += paragraph("because", state.message)
+    if looks_on(view) and step in (None, state.step + 1):
+        parts += _outlooks(view)
     if state.undone and step is None:
         parts += paragraph("done", undone(view))
     told = notes(view, step)
@@ -67,6 +71,19 @@ def _action(view: RunView, step: int) -> str:
     return " ".join(doing(view.spec.program, view.spec.program.steps[step - 1]).split())
 
 
+def _outlooks(view: RunView) -> list[Text | str]:
+    """How each gate of the step stands, what would change that, and how long it takes."""
+    parts: list[Text | str] = []
+    for gate in view.spec.program.steps[view.state.step].gates:
+        state = view.state.gates.get(gate.name, GateState())
+        last = state.looks[-1] if state.looks else None
+        mark = {"pass": GOOD, "fail": BAD}.get(last.verdict, WAIT) if last else WAIT
+        text = f"{last.verdict}, {last.text.partition('; ')[0].partition(', limit')[0]}" if last else "not looked at"
+        parts.append(Text.assemble("  ", mark, " ", (gate.name, "bold"), f": {text}, limit {limit(gate)}"))
+        parts += paragraph("", outlook(gate, state, view.now))
+    return [Text("gates", "bold"), *parts] if parts else []
+
+
 def _evidence(view: RunView) -> list[Text | str]:
     """Each remembered look of the gate that ended the run, and the query that anybody can repeat."""
     gate = failed_gate(view)
@@ -86,7 +103,8 @@ def _evidence(view: RunView) -> list[Text | str]:
 
 def _rule(gate: Gate) -> str:
     if isinstance(gate, Limits):
-        return f"{gate.failures} failed of {gate.over} looks end the run"
+        does = {"hold": "stop", "promote": "would not stop"}.get(gate.on_failure or "", "end")
+        return f"{gate.failures} failed of {gate.over} looks {does} the run"
     return "the evidence of all looks together decides"
 
 
@@ -119,6 +137,10 @@ def why_json(view: RunView, step: int | None = None) -> dict[str, Any]:
     return {
         **{k: body[k] for k in ("namespace", "plan", "run", "phase", "step", "steps", "images", "failed", "undone")},
         "looks": [{"at": stamp(x.at), "verdict": x.verdict, "value": x.value, "text": x.text} for x in state.looks],
+        "gates": [
+            {"name": it["name"], "verdict": it["verdict"], "text": it["text"], "outlook": it["outlook"]}
+            for it in body["gates"]
+        ],
         "story": body["notes"],
         "next": body["next"],
     }

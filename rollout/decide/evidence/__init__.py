@@ -11,7 +11,7 @@ be taken at any look.  All of them are conditional on the numbers of requests: t
     objective    absolute: more, or provably less, than an objective allows; intervals: for display
     edges        latency at the edges of a histogram's buckets
     split        does the traffic divide as the weight says?
-    burst        errors come in bursts: the factor that evidence is divided by
+    burst        errors come in bursts: the factor that evidence is divided by; tempered: afterwards
     effect       how large the difference is, and the rule that fails a candidate
     power        what a schedule would catch, by formula
     trials       the same by simulation: traffic drawn by sampling, judged by a quick form of the rule; fixed: a peer's

@@ -98,23 +98,28 @@ def exceed(
     """One look more of evidence that the canary is worse by more than the margin.  The primary's past is the base."""
     if not arms.comparable:
         return before
-    points = alternatives(arms.canary_total, arms.primary_total, before.past.share, margin=margin, limit=limit)
-    logs = [weigh(point, arms) / phi for point in points]
+    logs = [log / phi for log in factors(arms, before.past, margin=margin, limit=limit)]
     mixture = advance(before.mixture, logs, change_point(before.mixture.looks, planned))
     return Exceeding(mixture, before.past.after(arms.primary_total, arms.primary_bad))
 
 
+def factors(arms: Arms, past: Past, *, margin: float = 0.0, limit: float = 1.0) -> list[float]:
+    """ln of each alternative's factor at one look, undivided; `past`: the primary's, the base."""
+    points = alternatives(arms.canary_total, arms.primary_total, past.share, margin=margin, limit=limit)
+    return [weigh(point, arms) for point in points]
+
+
 def alternatives(
     canary_total: float, primary_total: float, base: float, *, margin: float, limit: float = 1.0
-) -> list[Coefficients]:
+) -> tuple[Coefficients, ...]:
     """The bets of the strict test at one look, for a primary whose share of bad requests is `base`."""
     points = [min(base + increase, (1 + base) / 2) for increase in INCREASES]
-    return [
+    return tuple(
         coefficients(canary_total, primary_total, point, base, margin=margin, limit=limit)
         if point > limit * base + margin
         else NO_BET
         for point in points
-    ]
+    )
 
 
 def log_factor(

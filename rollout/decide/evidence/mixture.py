@@ -49,8 +49,8 @@ def advance(before: Mixture, factors: Sequence[float], stake: float) -> Mixture:
         return before
     if stake > 0:
         entering = math.log(stake)
-        logs = tuple(log_add(log, entering) for log in logs) if logs else (entering,) * len(factors)
-    after = tuple(log + factor for log, factor in zip(logs, factors, strict=True))
+        logs = tuple([log_add(log, entering) for log in logs]) if logs else (entering,) * len(factors)
+    after = tuple([log + factor for log, factor in zip(logs, factors, strict=True)])
     return Mixture(after, before.spent + max(stake, 0.0), before.looks + 1)
 
 

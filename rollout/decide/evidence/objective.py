@@ -24,8 +24,12 @@ def overspend(before: Mixture, total: float, bad: float, *, allowed: float, plan
     """One look more of evidence that the share of bad requests exceeds what is allowed, since whatever look."""
     if total <= 0:
         return before
-    ratios = tuple(rho for rho in RATIOS if rho * allowed < 1) or ((1 + 1 / allowed) / 2,)
-    return advance(before, factors(total, bad, allowed, ratios, phi), change_point(before.looks, planned))
+    return advance(before, factors(total, bad, allowed, ratios(allowed), phi), change_point(before.looks, planned))
+
+
+def ratios(allowed: float) -> tuple[float, ...]:
+    """How many times what is allowed the alternatives of `overspend` have: no share is over 1."""
+    return tuple(rho for rho in RATIOS if rho * allowed < 1) or ((1 + 1 / allowed) / 2,)
 
 
 def keep(before: Mixture, total: float, bad: float, *, allowed: float, phi: float = 1.0) -> Mixture:
@@ -35,7 +39,7 @@ def keep(before: Mixture, total: float, bad: float, *, allowed: float, phi: floa
     return advance(before, factors(total, bad, allowed, FRACTIONS, phi), from_the_start(before.looks))
 
 
-def factors(total: float, bad: float, allowed: float, ratios: tuple[float, ...], phi: float) -> tuple[float, ...]:
+def factors(total: float, bad: float, allowed: float, times: tuple[float, ...], phi: float = 1.0) -> tuple[float, ...]:
     """ln of each alternative's factor at one look. Raises InvalidInput when everything, or a negative share, passes."""
     if not 0 <= allowed < 1:
         raise InvalidInput(
@@ -44,7 +48,7 @@ def factors(total: float, bad: float, allowed: float, ratios: tuple[float, ...],
             hint="lower burn or raise the objective: burn * (1 - objective) must be below 100 %",
         )
     good, base = total - bad, math.log1p(-allowed)
-    return tuple((bad * math.log(rho) + good * (math.log1p(-rho * allowed) - base)) / phi for rho in ratios)
+    return tuple((bad * math.log(rho) + good * (math.log1p(-rho * allowed) - base)) / phi for rho in times)
 
 
 def requests_to_keep(margin: float, beta: float) -> float:
@@ -52,14 +56,15 @@ def requests_to_keep(margin: float, beta: float) -> float:
     return -math.log(beta) / margin
 
 
-def sense(
-    before: tuple[float, float], total: float, *, allowed: float, phi: float, times: float = 2.0
-) -> tuple[float, float]:
-    """Mean and variance of what the evidence against `times` the allowed share would be, with one look more."""
+def sense(before: tuple[float, float], total: float, *, allowed: float, times: float = 2.0) -> tuple[float, float]:
+    """Mean and variance of what the evidence against `times` the allowed share would be, with one look more.
+
+    For independent errors; a burst factor divides both.
+    """
     share = min(times * allowed, (1 + allowed) / 2)
     if not 0 < allowed < share:
         return before
     hit, miss = math.log(share / allowed), math.log((1 - share) / (1 - allowed))
     mean = total * (share * hit + (1 - share) * miss)
     variance = total * share * (1 - share) * (hit - miss) ** 2
-    return before[0] + mean / phi, before[1] + variance / phi
+    return before[0] + mean, before[1] + variance

@@ -79,11 +79,11 @@ class Sensitivity:
     mean: float = 0.0
     variance: float = 0.0
 
-    def power(self, rule: Rule) -> float:
-        """The probability that it would have been found by now."""
+    def power(self, rule: Rule, phi: float = 1.0) -> float:
+        """The probability that it would have been found by now; `phi`: a burst factor that is not yet in the growth."""
         if self.variance <= 0:
             return 0.0
-        return NormalDist().cdf((self.mean - needed(rule)) / math.sqrt(self.variance))
+        return NormalDist().cdf((self.mean / phi - needed(rule)) / math.sqrt(self.variance / phi))
 
 
 def sense(

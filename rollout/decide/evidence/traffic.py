@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from rollout.decide.evidence.burst import Bursts, factor, watch
+from rollout.decide.evidence.burst import MINUTE, Bursts, factor, follow, watch
 from rollout.decide.evidence.inferiority import Past, history
 from rollout.decide.evidence.power import Schedule
 from rollout.decide.evidence.sampling import Table, Tables, Uniform
 
 HISTORY: Final = 1800.0
-"""Seconds of the primary's traffic before the first look, which the burst factor is drawn from."""
+"""Seconds of the primary's traffic before the first look, where its metrics are as old."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +39,13 @@ class Traffic:
     """Seconds from the first traffic until it is."""
     burst: float = 1.0
     """Mean size of the clusters that bad requests come in."""
+    lasting: int = 1
+    """Looks over which a cluster is spread evenly."""
     pods: int = 5
     """Pods of the primary."""
     incident: Incident | None = None
+    history: float = HISTORY
+    """Seconds of it before the first look that the burst factor is drawn from."""
 
     def known(self) -> Past:
         """What its history says, once there is half an hour of it."""
@@ -77,7 +81,7 @@ def expected(schedule: Schedule, rate: float) -> list[Expected]:
 
 
 class Counted(NamedTuple):
-    """Bad requests of one look in both arms, and the burst factor that holds for it."""
+    """Bad requests of one look in both arms, and the burst factor as it is known after it."""
 
     canary: int
     primary: int
@@ -86,10 +90,27 @@ class Counted(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Pod:
-    """What one of the primary's pods does in a look."""
+    """What a pod, or the canary, does in a look."""
 
     requests: int
     bad: Table
+
+
+class _Lasting:
+    """Bad requests that come as they are drawn, or over the next few looks."""
+
+    def __init__(self, uniform: Uniform, looks: int) -> None:
+        self._uniform, self._looks, self._due = uniform, looks, [0] * looks
+
+    def draw(self, pod: _Pod) -> int:
+        """The bad requests of a look."""
+        drawn = pod.bad.draw(self._uniform)
+        if self._looks == 1:
+            return drawn
+        for _ in range(drawn):
+            self._due[int(self._uniform.random() * self._looks)] += 1
+        self._due.append(0)
+        return min(self._due.pop(0), pod.requests)
 
 
 class Stories:
@@ -101,30 +122,41 @@ class Stories:
         self._looks = [
             (look.at, *self._arms(look, *traffic.shares(look.at - middle))) for look in expected(schedule, traffic.rate)
         ]
-        usual = math.floor(traffic.rate * schedule.every)
-        self._before = self._pods(usual, traffic.base)
-        self._times = [-schedule.every * n for n in range(int(HISTORY / schedule.every), 0, -1)]
+        self._minute = max(1, round(MINUTE / schedule.every))
+        self._before = self._pods(math.floor(traffic.rate * schedule.every), traffic.base)
+        self._times = [-schedule.every * n for n in range(int(traffic.history / schedule.every), 0, -1)]
 
     def tell(self, phi: float | None = None) -> Iterator[Counted]:
         """One story, look by look. `phi`: a known burst factor; else it is estimated from the primary's pods."""
         uniform = self._uniform
         if phi is not None:
             for _, canary, primary, _ in self._looks:
-                yield Counted(canary.draw(uniform), primary.draw(uniform), phi)
+                yield Counted(canary.bad.draw(uniform), primary.draw(uniform), phi)
             return
-        bursts = Bursts()
-        for at in self._times:
-            bursts = watch(bursts, [(pod.requests, pod.bad.draw(uniform)) for pod in self._before], at)
+        arms = [_Lasting(uniform, self._traffic.lasting) for _ in range(self._traffic.pods + 1)]
+        bursts, own, last = self._past(arms), (0.0, 0.0), None
         for at, canary, _, pods in self._looks:
-            found = factor(bursts).phi
-            counts = [(pod.requests, pod.bad.draw(uniform)) for pod in pods]
+            counts = [(pod.requests, arm.draw(pod)) for pod, arm in zip(pods, arms, strict=False)]
             bursts = watch(bursts, counts, at)
-            yield Counted(canary.draw(uniform), sum(bad for _, bad in counts), found)
+            now = (canary.requests, arms[-1].draw(canary))
+            own = follow(own, last, now) if last is not None else own
+            yield Counted(now[1], sum(bad for _, bad in counts), factor(bursts, own).phi)
+            last = now
 
-    def _arms(self, look: Expected, canary: float, primary: float) -> tuple[Table, Table, list[_Pod]]:
+    def _past(self, arms: Sequence[_Lasting]) -> Bursts:
+        """What the primary's pods did before, by the minute."""
+        bursts = Bursts()
+        for start in range(0, len(self._times), self._minute):
+            times = self._times[start : start + self._minute]
+            pods = zip(self._before, arms, strict=False)
+            counts = [(pod.requests * len(times), sum(arm.draw(pod) for _ in times)) for pod, arm in pods]
+            bursts = watch(bursts, counts, times[0])
+        return bursts
+
+    def _arms(self, look: Expected, canary: float, primary: float) -> tuple[_Pod, Table, list[_Pod]]:
         burst = self._traffic.burst
         return (
-            self._tables.of(look.canary, canary, burst),
+            _Pod(look.canary, self._tables.of(look.canary, canary, burst)),
             self._tables.of(look.primary, primary, burst),
             self._pods(look.primary, primary),
         )

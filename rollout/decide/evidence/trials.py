@@ -11,18 +11,22 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from rollout.decide.evidence import tempered
 from rollout.decide.evidence.effect import LOOKS, RECENT
 from rollout.decide.evidence.inferiority import Past
 from rollout.decide.evidence.intervals import clopper_pearson
 from rollout.decide.evidence.mixture import change_point
 from rollout.decide.evidence.power import Rule, Schedule
-from rollout.decide.evidence.quick import Bets, MarginBets, ProofBet, RatioBets
+from rollout.decide.evidence.quick import WORTH, Bets, MarginBets, ProofBet, RatioBets
 from rollout.decide.evidence.ratio import RARE
 from rollout.decide.evidence.sampling import Uniform
 from rollout.decide.evidence.traffic import Counted, Stories, Traffic, expected
 
 RUNS: Final = 4000
 """Trials of a preview: its probabilities are within 1.6 points of the truth, 95 times of 100."""
+
+
+_NOTHING: Final = 1e-300
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +62,16 @@ class _Look:
 class Judge:
     """The rule of the gate `compare` for one schedule and rate.
 
-    `past`: what history says of the service; it decides which test is used, once and for all.
+    `past`: what history says of the service; it decides which test is used, once and for all.  `phi`: a burst factor
+    that all stories have; else each look of them says its own.
     """
 
-    def __init__(self, schedule: Schedule, rate: float, rule: Rule, past: Past) -> None:
-        self._rule, self._limit = rule, math.exp(rule.log_limit)
+    def __init__(self, schedule: Schedule, rate: float, rule: Rule, past: Past, phi: float | None = None) -> None:
+        self._rule, self._limit = rule, rule.log_limit
+        self._first, self._phis = 0, tempered.FACTORS
+        if phi is not None:
+            self._first, part = tempered.between(phi)
+            self._phis = tempered.FACTORS[self._first : self._first + (1 if part == 1 else 2)]
         usable = expected(schedule, rate)
         planned = sum(1 for _ in schedule.looks())
         self._looks: list[_Look] = []
@@ -70,7 +79,11 @@ class Judge:
         for number, look in enumerate(usable):
             stake = min(change_point(number, planned), 1 - spent)
             spent += stake
-            bets = RatioBets(look) if past.share <= RARE else MarginBets(look, past.after(primary, 0))
+            bets = (
+                RatioBets(look, self._phis)
+                if past.share <= RARE
+                else MarginBets(look, past.after(primary, 0), self._phis)
+            )
             proof = ProofBet(look, past.after(canary + primary, 0), rule.tolerance)
             canary, primary = canary + look.canary, primary + look.primary
             recent = next(i for i, other in enumerate(usable) if look.at - RECENT < other.at)
@@ -90,7 +103,7 @@ class Judge:
 
     def judge(self, story: Iterable[Counted]) -> Outcome:
         """How a story ends."""
-        limit, least, enough = self._limit, self._rule.least, -math.log(self._rule.beta)
+        least, enough, proof = self._rule.least, math.exp(self._limit), -math.log(self._rule.beta)
         worth = [0.0] * (self._looks[0].bets.count if self._looks else 0)
         seen: list[tuple[int, int]] = [(0, 0)]  # bad requests of both arms before each look
         exceeded, log_proof, proved = 0, 0.0, None
@@ -99,13 +112,30 @@ class Judge:
             seen.append((canary + bad.canary, primary + bad.primary))
             factors, stake = look.bets.factors(bad, primary), look.stake
             worth = [(one + stake) * factor for one, factor in zip(worth, factors, strict=True)]
+            top = max(worth)
+            if top > WORTH:
+                worth = [min(one, WORTH) for one in worth]
             exceeded += bad.canary > 0 and bad.canary / look.canary - bad.primary / look.primary >= least
-            if exceeded >= LOOKS and sum(worth) / len(worth) + look.kept >= limit and self._matters(look, seen):
+            # a mean reaches nothing that the largest does not: seldom is there more to look at
+            if exceeded >= LOOKS and top + 1 >= enough and self._rejects(worth, look, seen, bad.phi):
                 return Outcome(look.at, proved, seen[-1][0])
             if proved is None:
                 log_proof += look.proof.gain(bad, canary + primary)
-                proved = look.at if log_proof >= enough else None
+                proved = look.at if log_proof >= proof * bad.phi else None
         return Outcome(None, proved, seen[-1][0])
+
+    def _rejects(self, worth: Sequence[float], look: _Look, seen: Sequence[tuple[int, int]], phi: float) -> bool:
+        return self._log_e(worth, look, phi) >= self._limit and self._matters(look, seen)
+
+    def _log_e(self, worth: Sequence[float], look: _Look, phi: float) -> float:
+        """As `tempered.log_e`."""
+        place, part = tempered.between(phi)
+        size, start = len(worth) // len(self._phis), place - self._first
+        low, *high = (
+            math.log(sum(worth[i * size : (i + 1) * size]) / size + look.kept or _NOTHING)
+            for i in ((start,) if part == 1 else (start, start + 1))
+        )
+        return part * low + (1 - part) * high[0] if high else low
 
     def _matters(self, look: _Look, seen: Sequence[tuple[int, int]]) -> bool:
         """Is the difference large enough, in total or over the last minute?"""
@@ -125,7 +155,7 @@ def trials(
     schedule: Schedule, traffic: Traffic, rule: Rule, uniform: Uniform, runs: int, *, phi: float | None = None
 ) -> list[Outcome]:
     """Try a schedule so many times.  `phi`: a known burst factor; else it is estimated from the primary's pods."""
-    stories, judge = Stories(schedule, traffic, uniform), Judge(schedule, traffic.rate, rule, traffic.known())
+    stories, judge = Stories(schedule, traffic, uniform), Judge(schedule, traffic.rate, rule, traffic.known(), phi)
     return [judge.judge(stories.tell(phi)) for _ in range(runs)]
 
 

@@ -21,13 +21,17 @@ Errors would break, or make STRICT a mere word; warnings mean that it is not pro
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Final
 
 from rollout.observe.readiness import callers, evidence, own
 from rollout.observe.readiness.scene import Scene, scene
 from rollout.plan.finding import Finding, Level
 from rollout.ports.mesh import Carrier, Mode, Unit
 
-__all__ = ["Scene", "Standing", "blockers", "scene", "standing"]
+__all__ = ["CALLERS", "Scene", "Standing", "blockers", "scene", "standing"]
+
+CALLERS: Final = frozenset({"RO603", "RO604", "RO605", "RO610"})
+"""Findings about who calls, or might."""
 
 
 class Standing(StrEnum):

@@ -20,6 +20,8 @@ def seen(unit: Unit, scene: Scene) -> Iterator[Finding]:
             by_caller[Peer(edge.source.namespace, edge.source.name) if edge.source.name else Peer()].append(edge)
     window = spell(round(scene.survey.traffic.window))
     for peer, edges in by_caller.items():
+        if not peer.name and _explained(unit, scene):
+            continue
         sent = f"{_amount(edges)} in plaintext in {window}"
         yield _named(unit, peer, sent, scene) if peer.name else _nameless(unit, sent, scene)
 
@@ -71,6 +73,13 @@ def _nameless(unit: Unit, sent: str, scene: Scene) -> Finding:
     else:
         fix = f"let plaintext in from outside the cluster: {excuse(unit, scene)}"
     return Finding("RO604", Level.ERROR, text, where=str(unit), fix=fix)
+
+
+def _explained(unit: Unit, scene: Scene) -> bool:
+    """Whether callers without a name are those that may be cut off: one of them names it, and nobody else does."""
+    return any(scene.mention(it, unit) for it in scene.pardoned) and not any(
+        scene.mention(it, unit) for it in _plain(unit, scene)
+    )
 
 
 def _likely(caller: Unit, unit: Unit, scene: Scene) -> tuple[bool, bool]:

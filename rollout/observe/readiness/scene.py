@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from rollout.observe.readiness.hosts import hosts
+from rollout.observe.hosts import hosts
 from rollout.observe.survey import Survey
 from rollout.plan.kinds import Ref
 from rollout.ports.mesh import Edge, Mesh, MeshView, Unit
@@ -25,9 +25,11 @@ class Scene:
     plain: tuple[Unit, ...]
     """Those that are not, or not wholly, in the mesh."""
     hosts: Mapping[Ref, Mapping[str, str]]
-    """Of `plain`: the Services (`name.namespace`) that their templates may name, as they are written there."""
+    """Of both: the Services (`name.namespace`) that their templates may name, as they are written there."""
     excused: frozenset[tuple[str, str]] = frozenset()
     """Namespace and name of callers that may be cut off."""
+    pardoned: tuple[Unit, ...] = ()
+    """Those of them that are not, or not wholly, in the mesh."""
 
     def view(self, unit: Unit) -> MeshView:
         """What the mesh says of it."""
@@ -53,14 +55,17 @@ def scene(mesh: Mesh, survey: Survey, excused: frozenset[tuple[str, str]] = froz
     edges: dict[tuple[str, str], list[Edge]] = defaultdict(list)
     for edge in survey.traffic.edges:
         edges[edge.namespace, edge.name].append(edge)
-    apart = [it for it in survey.units if not survey.views[it.ref].meshed]
+    everybody = (*survey.units, *survey.outside)
+    apart = [it for it in everybody if not survey.views[it.ref].meshed]
     plain = tuple(it for it in apart if (it.namespace, it.name) not in excused)
+    pardoned = tuple(it for it in apart if it not in plain)
     return Scene(
         mesh,
         survey,
-        {(it.namespace, it.name): it for it in reversed(survey.units)},
+        {(it.namespace, it.name): it for it in reversed(everybody)},
         {key: tuple(found) for key, found in edges.items()},
         plain,
-        {it.ref: hosts(it) for it in plain},
+        {it.ref: hosts(it) for it in apart},
         excused,
+        pardoned,
     )

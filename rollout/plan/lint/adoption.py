@@ -133,6 +133,24 @@ def deadline_before_observe(subject: Adopted) -> Iterator[Hit]:
             yield Hit(f"{path}.deadline", f"a step is watched for {observe}, and its deadline is {deadline}")
 
 
+@rule("RO267", Level.ERROR, "A gate of a stage says itself what its failure does", "set onFailure of the stage")
+def own_failure(subject: Adopted) -> Iterator[Hit]:
+    """What is undone when a gate fails is the stage's to say: `step`, `stage` or `all`."""
+    for path, gate in written_limits(subject):
+        if gate.on_failure is not None:
+            yield Hit(f"{path}.onFailure", f"what the failure of gate {gate.name} undoes is said by its stage")
+
+
+@rule("RO268", Level.ERROR, "A gate is relative to stable, and there is none", "give min or max as values")
+def relative_to_nothing(subject: Adopted) -> Iterator[Hit]:
+    """An adoption has no second version."""
+    for path, gate in written_limits(subject):
+        if gate.relative_to is not None:
+            yield Hit(
+                f"{path}.relativeTo", f"gate {gate.name} compares two versions, and a namespace is adopted as it is"
+            )
+
+
 @rule("RO259", Level.WARNING, "A step is over before its gates look", "observe for several times the interval")
 def no_look(subject: Adopted) -> Iterator[Hit]:
     """What is left of the time to observe has no room for a look."""

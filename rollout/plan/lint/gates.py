@@ -7,7 +7,7 @@ from typing import Final
 
 from rollout.plan.base import number, seconds
 from rollout.plan.finding import Level
-from rollout.plan.gate import Compare, Gate, Threshold, TrafficSplit
+from rollout.plan.gate import Condition, Gate, Number, Threshold, TrafficSplit, compares, decides, sources
 from rollout.plan.lint.rule import Gated, Hit, Subject, gate_rule, rule
 from rollout.plan.query import VARIABLES, names
 
@@ -29,10 +29,15 @@ def written_limits(subject: Gated) -> Iterator[tuple[str, Threshold]]:
     return ((path, gate) for path, gate in written_gates(subject) if isinstance(gate, Threshold))
 
 
+def written_sources(subject: Gated) -> Iterator[tuple[str, Threshold | Number]]:
+    """Everything that gates ask in PromQL."""
+    return ((f"{path}{place}", it) for path, gate in written_gates(subject) for place, it in sources(gate))
+
+
 @rule("RO133", Level.WARNING, "Nothing judges the new version", "add gates, at least metric success")
 def no_gates(subject: Subject) -> Iterator[Hit]:
     """No step has a gate that decides."""
-    if not any(not gate.observe_only for step in subject.steps for gate in step.gates):
+    if not any(decides(gate) for step in subject.steps for gate in step.gates):
         yield Hit("spec", "no step has a gate that decides: only broken pods and people can stop the run")
 
 
@@ -91,7 +96,7 @@ def no_bucket_edge(subject: Subject) -> Iterator[Hit]:
     if subject.spec.analysis.labels.latency != "istio_request_duration_milliseconds_bucket":
         return
     for path, gate in written_gates(subject):
-        if isinstance(gate, TrafficSplit) or gate.slower_than is None:
+        if isinstance(gate, TrafficSplit | Condition) or gate.slower_than is None:
             continue
         wanted = round(seconds(gate.slower_than) * 1000, 6)
         if wanted in EDGES_MS:
@@ -105,25 +110,59 @@ def no_bucket_edge(subject: Subject) -> Iterator[Hit]:
 def no_minimum(subject: Subject) -> Iterator[Hit]:
     """`minRequests: 0` for a metric that counts requests."""
     for path, gate in written_gates(subject):
-        if not isinstance(gate, TrafficSplit) and gate.metric is not None and gate.min_requests == 0:
+        if not isinstance(gate, TrafficSplit | Condition) and gate.metric is not None and gate.min_requests == 0:
             yield Hit(f"{path}.minRequests", f"gate {gate.name} is judged even by a single request")
+
+
+@gate_rule("RO234", Level.WARNING, "What a gate's failure or doubt does is said, and cannot happen", "leave it out")
+def without_effect(subject: Gated) -> Iterator[Hit]:
+    """`onFailure` of a gate that never decides, and `maxHold` of one that waits for ever."""
+    for path, gate in written_gates(subject):
+        if isinstance(gate, TrafficSplit):
+            continue
+        if gate.observe_only and gate.on_failure is not None:
+            yield Hit(f"{path}.onFailure", f"gate {gate.name} only looks (observeOnly), so its failure does nothing")
+        if gate.on_inconclusive == "hold" and "max_hold" in gate.model_fields_set:
+            said = f"gate {gate.name} waits until the step's deadline, however long maxHold is"
+            yield Hit(f"{path}.maxHold", said, "say what comes then: onInconclusive: pass or fail")
+
+
+@rule("RO175", Level.ERROR, "A gate compares a query with itself", "name ${candidate} in the query")
+def same_for_both(subject: Subject) -> Iterator[Hit]:
+    """What is relative to stable must be about one of the versions."""
+    for path, gate in written_limits(subject):
+        template = (subject.known.templates or {}).get(gate.template or "")
+        query = gate.query or (template.query if template else "")
+        if gate.relative_to is not None and query and "candidate" not in names(query):
+            yield Hit(
+                path, f"the query of gate {gate.name} is the same for both versions: it does not name ${{candidate}}"
+            )
+
+
+@gate_rule("RO176", Level.ERROR, "A factor of stable's value is not over 0", "1.5 is half as much again as stable has")
+def no_factor(subject: Gated) -> Iterator[Hit]:
+    """Limits of a gate that is relative to stable."""
+    for path, gate in written_limits(subject):
+        for field, limit in (("min", gate.min), ("max", gate.max)):
+            if gate.relative_to is not None and limit is not None and number(limit) <= 0:
+                yield Hit(f"{path}.{field}", f"{limit} times what stable has is nothing")
 
 
 @gate_rule("RO144", Level.ERROR, "There is no such MetricTemplate", "create it in the plan's namespace")
 def unknown_template(subject: Gated) -> Iterator[Hit]:
     """Only where the namespace's templates are known."""
     known = subject.known.templates
-    for path, gate in written_limits(subject):
-        if known is not None and gate.template is not None and gate.template not in known:
+    for path, source in written_sources(subject):
+        if known is not None and source.template is not None and source.template not in known:
             there = f"there are: {', '.join(sorted(known))}" if known else ""
-            yield Hit(f"{path}.template", f"there is no MetricTemplate {gate.template}", there)
+            yield Hit(f"{path}.template", f"there is no MetricTemplate {source.template}", there)
 
 
 @gate_rule("RO145", Level.ERROR, "A variable has the name of a built-in one", "choose another name")
 def hidden_variable(subject: Gated) -> Iterator[Hit]:
     """The built-in value would win."""
-    for path, gate in written_limits(subject):
-        for name in sorted(gate.variables.keys() & VARIABLES):
+    for path, source in written_sources(subject):
+        for name in sorted(source.variables.keys() & VARIABLES):
             yield Hit(f"{path}.variables.{name}", f"${{{name}}} is built in")
 
 
@@ -132,12 +171,12 @@ def unknown_variable(subject: Subject) -> Iterator[Hit]:
     """A hole that nothing fills; of templates only those that are known."""
     traffic = subject.spec.traffic
     nameless = {"workload", "candidate"} if traffic is not None and traffic.workloads is None else set()
-    for path, gate in written_limits(subject):
-        template = (subject.known.templates or {}).get(gate.template or "")
-        for name in names(gate.query or (template.query if template else "")):
+    for path, source in written_sources(subject):
+        template = (subject.known.templates or {}).get(source.template or "")
+        for name in names(source.query or (template.query if template else "")):
             if name in nameless:
                 yield Hit(path, f"${{{name}}} has no value in this plan", "give spec.traffic.workloads")
-            elif name not in VARIABLES | gate.variables.keys():
+            elif name not in VARIABLES | source.variables.keys():
                 yield Hit(path, f"the variable ${{{name}}} is unknown")
 
 
@@ -147,7 +186,7 @@ def nobody_beside(subject: Subject) -> Iterator[Hit]:
     for step in subject.steps:
         beside = {gate.name for other, weight in subject.weights if weight < 100 for gate in other.gates}
         for index, gate in enumerate(step.gates):
-            if isinstance(gate, Compare) and not gate.observe_only and step.weight == 100 and gate.name not in beside:
+            if compares(gate) and not gate.observe_only and step.weight == 100 and gate.name not in beside:
                 own = step.gates_path != "spec.analysis.gates" or subject.spec.analysis.gates is not None
                 path = f"{step.gates_path}[{index}]" if own else step.path
                 yield Hit(path, f"gate {gate.name} compares with stable, and no step before leaves it any requests")
@@ -159,7 +198,7 @@ def two_meanings(subject: Subject) -> Iterator[Hit]:
     known: dict[str, Gate] = {}
     for path, gate in written_gates(subject):
         first = known.setdefault(gate.name, gate)
-        if first != gate and not (isinstance(first, Threshold) and isinstance(gate, Threshold)):
+        if first != gate and not (isinstance(first, Threshold | Condition) and isinstance(gate, Threshold | Condition)):
             yield Hit(
                 f"{path}.name", f"gate {gate.name} of an earlier step is another one, and their evidence would mix"
             )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Generic, Protocol, TypeVar
 
@@ -18,10 +18,10 @@ from rollout.plan.steps import PlannedStep, planned_steps
 class Known:
     """What is known of the world beyond the plan. None: not known, and rules that need it stay silent."""
 
-    integer_routers: frozenset[str] = frozenset()
-    """Routers that take whole percents only."""
-    routers: frozenset[str] | None = None
-    """All installed routers."""
+    routers: Mapping[str, frozenset[str]] | None = None
+    """All installed routers, and what each is able to do."""
+    retired: Mapping[str, str] = field(default_factory=dict)
+    """Routers that nobody should begin with, and why."""
     strategies: frozenset[str] | None = None
     """All installed strategies."""
     templates: Mapping[str, TemplateSpec] | None = None
@@ -30,6 +30,14 @@ class Known:
     """All installed strategies of mesh adoption."""
     meshes: Mapping[str, frozenset[str]] | None = None
     """All installed mesh drivers, and the values of what each is capable of."""
+    channels: Mapping[str, Sequence[frozenset[str]]] | None = None
+    """All installed kinds of channels, and the sets of fields of which each needs one."""
+    reasons: frozenset[str] | None = None
+    """Every reason that an event can have."""
+    waits: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Which CanaryPlans of the plan's namespace wait for which, from the same files."""
+    zones: frozenset[str] | None = None
+    """Every time zone."""
 
 
 class Gated(Protocol):
@@ -67,6 +75,11 @@ class Subject:
         """Its lists of gates, each once, also when many steps share it. Those of a plan that names none are ours."""
         own: dict[str, tuple[Gate, ...]] = {"spec.analysis.gates": self.spec.analysis.gates or ()}
         return {step.gates_path: step.gates for step in self.steps} | own
+
+    def lacks(self, feature: str) -> bool:
+        """Whether the plan's router is known, and known not to be able to do something."""
+        able = (self.known.routers or {}).get(self.spec.router.type)
+        return able is not None and feature not in able
 
     @property
     def weights(self) -> tuple[tuple[PlannedStep, float], ...]:

@@ -6,17 +6,13 @@ from collections.abc import Iterator
 
 from rollout.plan.base import seconds, spell
 from rollout.plan.finding import Level
-from rollout.plan.gate import Gate, Threshold
+from rollout.plan.gate import Condition, Gate, Threshold
 from rollout.plan.lint.rule import Hit, Subject, rule
 from rollout.plan.steps import PlannedStep
 
 
 def _interval(subject: Subject, gate: Gate) -> float:
     return seconds(gate.every or subject.spec.analysis.interval)
-
-
-def _hold_path(subject: Subject, step: PlannedStep) -> str:
-    return "spec.linear.every" if subject.spec.linear else f"{step.path}.hold"
 
 
 def _covered(step: PlannedStep) -> bool:
@@ -38,7 +34,7 @@ def no_look(subject: Subject) -> Iterator[Hit]:
     """A hold shorter than the interval of every gate that decides."""
     return _once(
         Hit(
-            _hold_path(subject, step),
+            step.hold_path,
             f"step {step.name} holds {spell(step.hold)}, and its gates look every "
             f"{spell(min(_interval(subject, gate) for gate in step.gates))}",
         )
@@ -60,14 +56,14 @@ def too_few_looks(subject: Subject) -> Iterator[Hit]:
     """A hold that has room for a look, but for fewer looks than `failures`."""
     return _once(
         Hit(
-            _hold_path(subject, step),
+            step.hold_path,
             f"gate {gate.name} needs {gate.failures} failed looks, {spell(_interval(subject, gate))} apart, and "
             f"{spell(step.hold - step.warmup)} of step {step.name} are judged",
         )
         for step in subject.steps
         for gate in step.gates
         if step.weight is not None
-        and isinstance(gate, Threshold)
+        and isinstance(gate, Threshold | Condition)
         and not gate.observe_only
         and _interval(subject, gate) <= step.hold - step.warmup < gate.failures * _interval(subject, gate)
     )
@@ -98,3 +94,13 @@ def approve_first(subject: Subject) -> Iterator[Hit]:
     """The very first step waits for a person."""
     if subject.steps and subject.steps[0].approve is not None:
         yield Hit(subject.steps[0].path, "the first step is an approval: nobody knows anything yet")
+
+
+@rule("RO129", Level.ERROR, "An approval needs more people than may give it", "name more of them, or a group")
+def too_few_people(subject: Subject) -> Iterator[Hit]:
+    """A step that can only wait until its time is over."""
+    for step in subject.steps:
+        asked = step.approve
+        if asked is not None and asked.users and not asked.groups and asked.count > len(set(asked.users)):
+            said = f"step {step.name} needs {asked.count} approvals, and {len(set(asked.users))} may give one"
+            yield Hit(f"{step.path}.approve.count", said)

@@ -26,7 +26,8 @@ def falling_weights(subject: Subject) -> Iterator[Hit]:
 def equal_weights(subject: Subject) -> Iterator[Hit]:
     """A step that changes nothing; after an approval it may still be meant."""
     for before, step in pairwise(subject.steps):
-        if step.weight is not None and step.weight == before.weight:
+        same = (step.weight, step.mirror) == (before.weight, before.mirror)
+        if step.weight is not None and same:
             yield Hit(f"{step.path}.weight", f"{step.weight:g} is the weight of the step before")
 
 
@@ -34,7 +35,7 @@ def equal_weights(subject: Subject) -> Iterator[Hit]:
 def fractional_weights(subject: Subject) -> Iterator[Hit]:
     """A fraction that the router would round away."""
     router = subject.spec.router.type
-    if router not in subject.known.integer_routers:
+    if not subject.lacks("fractions"):
         return
     for path, weight in _places(subject, lambda weight: weight != int(weight)):
         yield Hit(path, f"{weight:g} is no whole percent, and router {router} takes no fractions")
@@ -69,7 +70,9 @@ def _places(subject: Subject, wrong: Callable[[float], bool]) -> Iterator[tuple[
     "begin with 10 % or less",
 )
 def large_first_step(subject: Subject) -> Iterator[Hit]:
-    """More than half of the requests at once."""
+    """More than half of the requests at once; a switch means to."""
+    if subject.spec.blue_green is not None:
+        return
     step, weight = next(((step, weight) for step, weight in subject.weights if weight > 0), (None, 0.0))
     if step is not None and weight > 50:
         yield Hit(step.path, f"the first step gives the candidate {weight:g} % at once")

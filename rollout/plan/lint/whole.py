@@ -8,7 +8,7 @@ from typing import Final
 
 from rollout.plan.base import Model, seconds
 from rollout.plan.finding import Level
-from rollout.plan.gate import Gate, TemplateSpec, Threshold, TrafficSplit
+from rollout.plan.gate import Condition, Gate, Number, TemplateSpec, Threshold, TrafficSplit, sources
 from rollout.plan.lint.gates import written_gates
 from rollout.plan.lint.rule import Hit, Subject, rule
 from rollout.plan.mistakes import closest
@@ -35,6 +35,8 @@ _NAME_LENGTH: Final = 63
 """Of what a built-in variable stands for, with few exceptions."""
 _BASE_BYTES: Final = 16 * 1024
 """Everything that does not depend on the plan: metadata, conditions, revision, notes."""
+_MATRIX_BYTES: Final = 64 * 1024
+"""The answers that gates were shown, compressed."""
 
 
 @rule("RO154", Level.ERROR, "A built-in metric needs to know the workloads", "give spec.traffic.workloads")
@@ -44,7 +46,7 @@ def no_workloads(subject: Subject) -> Iterator[Hit]:
     if traffic is None or traffic.workloads is not None:
         return
     for path, gate in written_gates(subject):
-        if isinstance(gate, TrafficSplit) or gate.metric is not None:
+        if isinstance(gate, TrafficSplit) or (not isinstance(gate, Condition) and gate.metric is not None):
             field = "type" if isinstance(gate, TrafficSplit) else "metric"
             yield Hit(f"{path}.{field}", f"gate {gate.name} counts requests of a workload, and the plan names none")
 
@@ -62,7 +64,8 @@ def unknown_router(subject: Subject) -> Iterator[Hit]:
     """Only where the installed routers are known."""
     known, name = subject.known.routers, subject.spec.router.type
     if known is not None and name not in known:
-        yield Hit("spec.router.type", f"no router is named {name}", closest(name, known))
+        fix = f"{closest(name, known)} A controller has those it was installed with: rollout install --features"
+        yield Hit("spec.router.type", f"no router is named {name} here", fix)
 
 
 @rule("RO157", Level.ERROR, "The candidate's name would be too long", "the target needs a shorter name")
@@ -111,10 +114,11 @@ def large_run(subject: Subject) -> Iterator[Hit]:
     gates = {gate.name: gate for step in _stored_gates(subject) for gate in step}
     compiled = sum(_STEP_BYTES + sum(_gate_bytes(subject, gate) for gate in step) for step in _stored_gates(subject))
     evidence = sum(_evidence_bytes(subject, it) for it in gates.values())
-    total = _BASE_BYTES + _settings_bytes(subject) + compiled + evidence
+    total = _BASE_BYTES + _MATRIX_BYTES + _settings_bytes(subject) + compiled + evidence
     if total > _RUN_BYTES:
         said = f"{len(subject.steps)} steps with their gates may need {total // 1024} KiB"
-        yield Hit("spec.steps" if subject.spec.steps else "spec.linear", said)
+        spec = subject.spec
+        yield Hit("spec.steps" if spec.steps else "spec.linear" if spec.linear else "spec.blueGreen", said)
 
 
 def _stored_gates(subject: Subject) -> Iterator[tuple[Gate, ...]]:
@@ -127,7 +131,7 @@ def _stored_gates(subject: Subject) -> Iterator[tuple[Gate, ...]]:
 
 
 def _evidence_bytes(subject: Subject, gate: Gate) -> int:
-    looks = gate.over * _LOOK_BYTES if isinstance(gate, Threshold) else _SEQUENTIAL_BYTES
+    looks = gate.over * _LOOK_BYTES if isinstance(gate, Threshold | Condition) else _SEQUENTIAL_BYTES
     return _EVIDENCE_BYTES + looks + _query_bytes(subject, gate)
 
 
@@ -137,25 +141,28 @@ def _settings_bytes(subject: Subject) -> int:
 
 
 def _gate_bytes(subject: Subject, gate: Gate) -> int:
-    template = _template(subject, gate)
-    provider = template.provider if template else None
-    return _GATE_BYTES + _query_bytes(subject, gate) + (_json_bytes(provider) if provider else 0)
+    templates = [_template(subject, source) for _, source in sources(gate)]
+    providers = [it.provider for it in templates if it is not None and it.provider is not None]
+    condition = len(gate.condition.encode()) if isinstance(gate, Condition) else 0
+    return _GATE_BYTES + condition + _query_bytes(subject, gate) + sum(map(_json_bytes, providers))
 
 
-def _template(subject: Subject, gate: Gate) -> TemplateSpec | None:
-    name = gate.template if isinstance(gate, Threshold) else None
-    return (subject.known.templates or {}).get(name or "")
+def _template(subject: Subject, source: Threshold | Number) -> TemplateSpec | None:
+    return (subject.known.templates or {}).get(source.template or "")
 
 
 def _query_bytes(subject: Subject, gate: Gate) -> int:
-    """The query with its variables filled in, as JSON."""
-    if not isinstance(gate, Threshold):
-        return 0
-    template = _template(subject, gate)
-    text = gate.query or (template.query if template else "")
+    """The queries with their variables filled in, as JSON; one that is relative to stable is there twice."""
+    twice = 2 if isinstance(gate, Threshold) and gate.relative_to is not None else 1
+    return sum(twice * _filled_bytes(subject, source) for _, source in sources(gate))
+
+
+def _filled_bytes(subject: Subject, source: Threshold | Number) -> int:
+    template = _template(subject, source)
+    text = source.query or (template.query if template else "")
     built_in = dict.fromkeys(VARIABLES, "x" * _NAME_LENGTH)
     unknown = dict.fromkeys(names(text), "")
-    return len(json.dumps(fill(text, {**unknown, **gate.variables, **built_in}), ensure_ascii=False).encode())
+    return len(json.dumps(fill(text, {**unknown, **source.variables, **built_in}), ensure_ascii=False).encode())
 
 
 def _json_bytes(model: Model) -> int:

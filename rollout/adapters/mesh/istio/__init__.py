@@ -28,12 +28,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rollout.adapters.istiod import HOME
 from rollout.adapters.mesh.istio import adopting, controlplane, remedies, traffic
 from rollout.adapters.mesh.istio.ground import Ground
 from rollout.adapters.mesh.istio.guards import IstioGuards
 from rollout.adapters.mesh.istio.survey import Survey
 from rollout.adapters.mesh.istio.watching import Names
 from rollout.decide.seen import Progress
+from rollout.plan.base import Json
 from rollout.plan.gate import MetricLabels, Provider
 from rollout.plan.kinds import (
     CONFIGMAP,
@@ -57,7 +59,7 @@ class Istio:
     """A mesh of Istio sidecars; see `ports.mesh.Mesh`."""
 
     name: str = "istio"
-    home: str = "istio-system"
+    home: str = HOME
     capabilities: frozenset[Capability] = frozenset(
         {
             Capability.SHADOW_STRICT,
@@ -109,6 +111,10 @@ class Istio:
     def excuse(self, unit: Unit, ports: Sequence[int], view: MeshView) -> str:
         """A PeerAuthentication for the ports, or a patch of the one that counts already."""
         return remedies.excuse(unit, ports, view.mtls.narrow)
+
+    def admit(self, unit: Unit, principals: Sequence[str]) -> Json:
+        """An AuthorizationPolicy for the workload."""
+        return remedies.admit(unit, principals)
 
     def touches(self, program: Program) -> tuple[Read, ...]:
         """Policies, and the kinds of the plan's manifests."""

@@ -1,16 +1,14 @@
-"""The control plane: its revisions, their tags, its root namespace, and what its injector leaves out."""
+"""The control plane: its revisions, their tags, and what its injector leaves out."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Final
 
-import yaml
-
+from rollout.adapters.istiod import DEFAULT, settings
 from rollout.plan.base import Json
-from rollout.plan.kinds import CONFIGMAP, DEPLOYMENT, MUTATING_WEBHOOK, ref_of
+from rollout.plan.kinds import DEPLOYMENT, MUTATING_WEBHOOK, ref_of
 from rollout.ports.mesh import ControlPlane
 from rollout.ports.router import Objects
 
@@ -18,7 +16,6 @@ REVISION: Final = "istio.io/rev"
 TAG: Final = "istio.io/tag"
 _INJECTOR: Final = "sidecar-injector.istio.io"
 _SETTINGS: Final = "istio-sidecar-injector"
-_DEFAULT: Final = "default"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +53,7 @@ def _istiods(objects: Objects) -> Iterator[Json]:
 
 
 def _plane(obj: Json, hooks: Iterable[Hook]) -> ControlPlane:
-    revision = obj["metadata"]["labels"].get(REVISION, _DEFAULT)
+    revision = obj["metadata"]["labels"].get(REVISION, DEFAULT)
     tags = {hook.tag for hook in hooks if hook.tag and hook.revision == revision}
     image = str(obj["spec"]["template"]["spec"]["containers"][0].get("image", ""))
     name, _, version = image.partition("@")[0].rpartition(":")
@@ -80,7 +77,7 @@ def _hooks(configurations: Iterable[Json]) -> Iterator[Hook]:
         for webhook in obj.get("webhooks") or ():
             if webhook["name"].endswith(_INJECTOR):
                 yield Hook(
-                    labels.get(REVISION, _DEFAULT),
+                    labels.get(REVISION, DEFAULT),
                     labels.get(TAG, ""),
                     webhook.get("namespaceSelector") or {},
                     webhook.get("objectSelector") or {},
@@ -89,34 +86,10 @@ def _hooks(configurations: Iterable[Json]) -> Iterator[Hook]:
 
 def injector(objects: Objects, revision: str) -> Injector:
     """The injector's settings; Istio's own defaults where its ConfigMap cannot be read."""
-    name = _SETTINGS if revision == _DEFAULT else f"{_SETTINGS}-{revision}"
-    settings = _settings(objects, name, "config")
+    name = _SETTINGS if revision == DEFAULT else f"{_SETTINGS}-{revision}"
+    its = settings(objects, name, "config")
     return Injector(
-        settings.get("policy", "enabled") == "enabled",
-        tuple(it for it in settings.get("neverInjectSelector") or () if it),
-        tuple(it for it in settings.get("alwaysInjectSelector") or () if it),
+        its.get("policy", "enabled") == "enabled",
+        tuple(it for it in its.get("neverInjectSelector") or () if it),
+        tuple(it for it in its.get("alwaysInjectSelector") or () if it),
     )
-
-
-def root_namespace(objects: Objects, home: str, revision: str = _DEFAULT) -> str:
-    """The namespace whose policies hold for the whole mesh."""
-    name = "istio" if revision == _DEFAULT else f"istio-{revision}"
-    return str(_settings(objects, name, "mesh").get("rootNamespace") or home)
-
-
-def _settings(objects: Objects, name: str, key: str) -> Mapping[str, Any]:
-    """One YAML document in a ConfigMap; empty when there is none, or none that can be read."""
-    for obj in objects.get(CONFIGMAP, ()):
-        if obj["metadata"]["name"] == name:
-            return _parsed((obj.get("data") or {}).get(key, ""))
-    return {}
-
-
-@lru_cache(maxsize=16)
-def _parsed(text: str) -> Mapping[str, Any]:
-    """Hundreds of lines, which hardly ever change, are read at every turn of a run."""
-    try:
-        found = yaml.safe_load(text)
-    except yaml.YAMLError:
-        return {}
-    return found if isinstance(found, dict) else {}

@@ -9,7 +9,16 @@ import orjson
 
 from rollout.adapters.mesh.istio.controlplane import REVISION
 from rollout.adapters.mesh.istio.injection import INJECT
-from rollout.plan.kinds import CRON_JOB, DAEMON_SET, DEPLOYMENT, PEER_AUTHENTICATION, STATEFUL_SET, Ref
+from rollout.plan.base import Json
+from rollout.plan.kinds import (
+    AUTHORIZATION_POLICY,
+    CRON_JOB,
+    DAEMON_SET,
+    DEPLOYMENT,
+    PEER_AUTHENTICATION,
+    STATEFUL_SET,
+    Ref,
+)
 from rollout.ports.mesh import ControlPlane, Unit
 
 _PATCHED: Final = (DEPLOYMENT, STATEFUL_SET, DAEMON_SET, CRON_JOB)
@@ -37,19 +46,38 @@ def revision(planes: Sequence[ControlPlane]) -> Mapping[str, str]:
     return {REVISION: (planes[-1].tags or (planes[-1].revision,))[0]}
 
 
+def admit(unit: Unit, principals: Sequence[str]) -> Json:
+    """See `ports.mesh.Mesh.admit`. Policies have principals without the scheme of their certificates."""
+    labels = (unit.raw["spec"].get("selector") or {}).get("matchLabels") or _telling(unit)
+    named = sorted({it.removeprefix("spiffe://") for it in principals})
+    return {
+        "apiVersion": AUTHORIZATION_POLICY.api_version,
+        "kind": AUTHORIZATION_POLICY.name,
+        "metadata": {"name": unit.name, "namespace": unit.namespace},
+        "spec": {
+            "selector": {"matchLabels": dict(labels)},
+            "action": "ALLOW",
+            "rules": [{"from": [{"source": {"principals": named}}]}],
+        },
+    }
+
+
+def _telling(unit: Unit) -> dict[str, str]:
+    return {key: value for key, value in unit.labels.items() if key not in OWN_LABELS}
+
+
 def excuse(unit: Unit, ports: Sequence[int], narrow: Ref | None) -> str:
     """See `ports.mesh.Mesh.excuse`. Beside a policy that selects the workload already, a younger one does not count."""
     level = {str(port): {"mode": "PERMISSIVE"} for port in ports}
     if narrow is not None:
         patch = orjson.dumps({"spec": {"portLevelMtls": level}}).decode()
         return f"kubectl patch peerauthentication {narrow.name} -n {narrow.namespace} --type merge -p '{patch}'"
-    labels = {key: value for key, value in unit.labels.items() if key not in OWN_LABELS}
     manifest = {
         "apiVersion": PEER_AUTHENTICATION.api_version,
         "kind": PEER_AUTHENTICATION.name,
         "metadata": {"name": f"{unit.name}-plaintext", "namespace": unit.namespace},
         "spec": {
-            "selector": {"matchLabels": labels},
+            "selector": {"matchLabels": _telling(unit)},
             "portLevelMtls": level,
         },
     }

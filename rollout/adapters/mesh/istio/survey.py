@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 
+from rollout.adapters.istiod import root_namespace
 from rollout.adapters.mesh.istio import controlplane, injection, mtls, ports, proxies, rules
 from rollout.plan.base import Json
 from rollout.plan.kinds import DESTINATION_RULE, NAMESPACE, PEER_AUTHENTICATION, SERVICE, Kind, Ref
@@ -19,7 +20,7 @@ class Survey:
         self._objects = objects
         self._policies = self._of(PEER_AUTHENTICATION)
         self._hooks = controlplane.hooks_in(objects)
-        self.root = controlplane.root_namespace(objects, home)
+        self.root = root_namespace(objects, home)
         """The namespace whose policies hold for the whole mesh."""
         self._injector = cache(lambda revision: controlplane.injector(objects, revision))
         self._namespaces = {it["metadata"]["name"]: it["metadata"].get("labels") or {} for it in self._of(NAMESPACE)}

@@ -7,6 +7,7 @@
 | how one route's destinations are split and put together again | `shares`, `weights` |
 | the names of our subsets | `subsets` |
 | our DestinationRule; the VirtualService we make | `rule`, `made` |
+| chosen requests to the candidate, copies for it | `matched`, `mirrored` |
 | what the routes say | `view` |
 | which pods requests find | `selected` |
 | what is written, on the way out and home | `steering`, `homing` |
@@ -16,37 +17,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
+from rollout.adapters.istiod import HOME, mesh_config
 from rollout.adapters.routers.istio import findings, homing, selected, steering, view
 from rollout.adapters.routers.istio.hosts import canonical, concerned
 from rollout.adapters.routers.istio.made import made_ref
 from rollout.adapters.routers.istio.routes import sound
 from rollout.adapters.routers.istio.rule import rule_ref
 from rollout.plan.finding import Finding
-from rollout.plan.kinds import DESTINATION_RULE, SERVICE, SIDECAR, VIRTUAL_SERVICE, Kind
+from rollout.plan.kinds import CONFIGMAP, DESTINATION_RULE, SERVICE, SIDECAR, VIRTUAL_SERVICE, Kind
 from rollout.plan.program import Backends
 from rollout.plan.run import Entry
-from rollout.ports.router import NOBODY, Change, Concerns, Crowd, Feature, Labels, Objects, Read, RouteView
+from rollout.ports.router import ALL_WRITES, NOBODY, Change, Concerns, Crowd, Feature, Labels, Objects, Read, RouteView
 
 
 class Istio:
     """Splits traffic with VirtualServices and subsets; see `ports.router.Router`."""
 
     name: str = "istio"
-    features: frozenset[Feature] = frozenset({Feature.FRACTIONS, Feature.MATCH, Feature.MIRROR, Feature.TCP})
+    features: frozenset[Feature] = frozenset(
+        {Feature.FRACTIONS, Feature.SUBSETS, Feature.NAMED, Feature.TCP, Feature.MATCHES, Feature.MIRROR}
+    )
     concerns: Mapping[Kind, Concerns] = MappingProxyType({VIRTUAL_SERVICE: concerned, DESTINATION_RULE: concerned})
+    retired: str = ""
+    part: str = ""
+    splits: str = "Istio's VirtualServices and DestinationRules"
+    writes: Mapping[Kind, Collection[str]] = MappingProxyType(
+        dict.fromkeys((VIRTUAL_SERVICE, DESTINATION_RULE), ALL_WRITES)
+    )
 
     def reads(self, backends: Backends) -> tuple[Read, ...]:
-        """Routes and rules of all namespaces, for any of them may name or hide the Service."""
+        """Routes and rules of all namespaces, for any may name or hide the Service; which one is the mesh's root."""
         about = tuple({f"{backends.service}.{backends.namespace}", *_hosts(backends), *_names(backends)})
         return (
             Read(VIRTUAL_SERVICE, about=about),
             Read(DESTINATION_RULE, about=about),
             Read(SERVICE, backends.namespace),
             Read(SIDECAR, backends.namespace, optional=True),
+            Read(CONFIGMAP, HOME, optional=True, name=mesh_config()),
         )
 
     def view(self, backends: Backends, objects: Objects) -> RouteView:

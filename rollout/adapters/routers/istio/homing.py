@@ -5,28 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from rollout.adapters.routers.istio.made import find_made
-from rollout.adapters.routers.istio.originals import entry_for, originals, records
-from rollout.adapters.routers.istio.routes import (
-    Routing,
-    names_ours,
-    own_subsets,
-    owned,
-    ref,
-    routing,
-    routings,
-    split_of,
-    strays,
-    title,
-    traffic_only,
-)
+from rollout.adapters.routers.istio import mirrored
+from rollout.adapters.routers.istio.made import find_made, made_ref
+from rollout.adapters.routers.istio.matched import present
+from rollout.adapters.routers.istio.matched import removal as removal_of_copies
+from rollout.adapters.routers.istio.routes import names_ours, own_subsets, owned, routing, routings, split_of, strays
 from rollout.adapters.routers.istio.rule import find_rule, rule_ref
 from rollout.adapters.routers.istio.shares import OwnSubsets
+from rollout.adapters.routers.parts.spots import ref, traffic_only
+from rollout.adapters.routers.parts.writing import given_back, home_patch, removal
 from rollout.plan.base import Json
 from rollout.plan.kinds import VIRTUAL_SERVICE
 from rollout.plan.program import Backends
 from rollout.plan.run import Entry
-from rollout.ports.cluster import Guard, guard_of
 from rollout.ports.router import Change, Objects
 
 
@@ -35,7 +26,7 @@ def restore(backends: Backends, objects: Objects, journal: Sequence[Entry]) -> t
     if traffic_only(backends):
         return unshift(backends, objects, journal)
     changes = [
-        _patch(backends, obj, _own_ops(backends, objects, obj, journal))
+        home_patch(backends, ref(VIRTUAL_SERVICE, obj), obj, _own_ops(backends, objects, obj, journal))
         for obj in objects.get(VIRTUAL_SERVICE, ())
         if not owned(obj, backends) and names_ours(obj, backends)
     ]
@@ -47,15 +38,10 @@ def unshift(backends: Backends, objects: Objects, journal: Sequence[Entry]) -> t
     split = split_of(backends, objects)
     changes: list[Change] = []
     for found in routings(backends, objects):
-        ops = _replacing(found, originals(found, records(entry_for(journal, found.obj, "route")), split))
+        ops = given_back(found, split, journal)
         if ops:
-            changes.append(_patch(backends, found.obj, ops))
+            changes.append(home_patch(backends, found.ref, found.obj, ops))
     return tuple(changes)
-
-
-def _patch(backends: Backends, obj: Json, ops: list[Json]) -> Change:
-    its = ref(VIRTUAL_SERVICE, obj)
-    return Change("patch", its, f"{title(its, backends)}: as you wrote it", ops, guard_of(obj))
 
 
 def sweep(backends: Backends, objects: Objects) -> tuple[Change, ...]:
@@ -66,29 +52,28 @@ def sweep(backends: Backends, objects: Objects) -> tuple[Change, ...]:
         return made
     if any(names_ours(obj, backends) for obj in objects.get(VIRTUAL_SERVICE, ())):
         return made
-    its = rule_ref(backends)
-    gone = Change("delete", its, f"{title(its, backends)}: removed", guard=Guard(rule["metadata"]["uid"]))
-    return (*made, gone)
+    return (*made, removal(backends, rule_ref(backends), rule))
 
 
 def _unmake(backends: Backends, objects: Objects) -> tuple[Change, ...]:
     made = find_made(backends, objects)
-    if made is None:
-        return ()
-    its = ref(VIRTUAL_SERVICE, made)
-    return (Change("delete", its, f"{title(its, backends)}: removed", guard=Guard(made["metadata"]["uid"])),)
+    return () if made is None else (removal(backends, made_ref(backends), made),)
 
 
 def _own_ops(backends: Backends, objects: Objects, obj: Json, journal: Sequence[Entry]) -> list[Json]:
     """Take our subsets out, wherever they are."""
     split = _with_journal(own_subsets(backends, objects), journal)
     found = routing(obj, split)
-    ops = _replacing(found, originals(found, records(entry_for(journal, obj, "route")), split))
-    handled = tuple(f"{spot.path}/" for spot in found.spots)
+    ops = given_back(found, split, journal)
+    handled = (
+        *(f"{spot.path}/" for spot in found.spots),
+        *(f"/spec/http/{index}/" for index in present(obj, backends)),
+        *(f"/spec/http/{index}/mirrors/" for index in mirrored.present(obj, backends)),
+    )
     for path, node in strays(obj, backends):
         if not (handled and path.startswith(handled)):
             ops += _unname(path, node, split)
-    return ops
+    return [*ops, *mirrored.removal(obj, backends), *removal_of_copies(obj, backends)]
 
 
 def _with_journal(split: OwnSubsets, journal: Sequence[Entry]) -> OwnSubsets:
@@ -101,15 +86,6 @@ def _with_journal(split: OwnSubsets, journal: Sequence[Entry]) -> OwnSubsets:
                 if name is not None:
                     known.setdefault(name[1], theirs)
     return replace(split, known=known)
-
-
-def _replacing(found: Routing, wanted: dict[str, list[Json]]) -> list[Json]:
-    ops: list[Json] = []
-    for spot in found.steered:
-        if spot.entries != wanted[spot.path]:
-            ops.append({"op": "test", "path": spot.path, "value": spot.entries})
-            ops.append({"op": "replace", "path": spot.path, "value": wanted[spot.path]})
-    return ops
 
 
 def _unname(path: str, node: Json, split: OwnSubsets) -> list[Json]:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
+from rollout.adapters.routers.parts.spots import home_of
 from rollout.plan.base import Json
 from rollout.plan.program import Backends
 
-ROOT: Final = "istio-system"
-"""The mesh's root namespace, whose rules hold where no nearer one does."""
 _DOMAIN: Final = "cluster.local"
 
 
@@ -50,12 +49,6 @@ def respell(host: str, home: str, like: str, namespace: str) -> str:
         return host
     tail = like.split(".", 2)[2] if like.count(".") >= 2 else f"svc.{_DOMAIN}"
     return f"{host}.{namespace}.{tail}"
-
-
-def home_of(obj: Mapping[str, Any]) -> str:
-    """The namespace of an object."""
-    namespace: str = obj["metadata"].get("namespace", "")
-    return namespace
 
 
 def in_mesh(virtual_service: Json) -> bool:

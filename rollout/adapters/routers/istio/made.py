@@ -5,50 +5,17 @@ It is seen where our DestinationRule is and nowhere else: a route to subsets tha
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final, Literal
-
-from rollout.adapters.routers.istio.hosts import beyond, covers, home_of, in_mesh, reach, reach_of
-from rollout.adapters.routers.istio.routes import in_scope, owned, traffic_only
+from rollout.adapters.routers.istio.hosts import beyond, covers, in_mesh, reach, reach_of
+from rollout.adapters.routers.istio.routes import in_scope, owned
 from rollout.adapters.routers.istio.rule import export_of
-from rollout.adapters.routers.istio.shares import OwnSubsets, divide
+from rollout.adapters.routers.istio.shares import OwnSubsets
+from rollout.adapters.routers.parts.protocols import ports_of, protocol
+from rollout.adapters.routers.parts.shares import divide
+from rollout.adapters.routers.parts.spots import home_of, traffic_only
 from rollout.plan.base import Json
-from rollout.plan.kinds import SERVICE, VIRTUAL_SERVICE, Ref
+from rollout.plan.kinds import VIRTUAL_SERVICE, Ref
 from rollout.plan.program import Backends
 from rollout.ports.router import Objects
-
-Protocol = Literal["http", "tls", "tcp", "udp", "any"]
-
-_HTTP: Final = frozenset({"http", "http2", "grpc", "grpc-web", "kubernetes.io/h2c", "kubernetes.io/ws"})
-_TLS: Final = frozenset({"https", "tls", "kubernetes.io/wss"})
-_TCP: Final = frozenset({"tcp", "mongo", "mysql", "redis"})
-
-
-def protocol(port: Mapping[str, Any]) -> Protocol:
-    """What Istio takes a Service's port for: by `appProtocol`, else by the name's first part; `any` is sniffed."""
-    if port.get("protocol") == "UDP":
-        return "udp"
-    name = str(port.get("name") or "")
-    said = str(port.get("appProtocol") or "").lower() or (
-        "grpc-web" if name.startswith("grpc-web") else name.split("-")[0]
-    )
-    if said in _HTTP:
-        return "http"
-    if said in _TLS:
-        return "tls"
-    return "tcp" if said in _TCP else "any"
-
-
-def service_of(backends: Backends, objects: Objects) -> Json | None:
-    """The Service whose traffic is split."""
-    name = (backends.namespace, backends.service)
-    return next((s for s in objects.get(SERVICE, ()) if (home_of(s), s["metadata"]["name"]) == name), None)
-
-
-def ports_of(backends: Backends, objects: Objects) -> list[Json]:
-    """The Service's ports."""
-    service = service_of(backends, objects)
-    return list((service or {"spec": {}})["spec"].get("ports") or ())
 
 
 def seen_from(backends: Backends, objects: Objects) -> frozenset[str]:
@@ -116,4 +83,5 @@ def export_ops(backends: Backends, objects: Objects, made: Json) -> list[Json]:
 
 
 def _divided(backends: Backends, entries: list[Json], candidate: int) -> list[Json]:
-    return divide(OwnSubsets(backends).shares(entries, backends.namespace), candidate)
+    split = OwnSubsets(backends)
+    return divide(split.shares(entries, backends.namespace), candidate, split)

@@ -2,102 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from hashlib import sha256
-from json import dumps
+from bisect import bisect
+from collections.abc import Iterator
 from typing import Any, Final
 
-from rollout.adapters.routers.istio.hosts import home_of, is_service
-from rollout.adapters.routers.istio.shares import OwnSubsets, Share, Split, UserBackends
-from rollout.adapters.routers.istio.subsets import Names
+from rollout.adapters.routers.istio.hosts import is_service
+from rollout.adapters.routers.istio.matched import is_ours, present
+from rollout.adapters.routers.istio.mirrored import without
+from rollout.adapters.routers.istio.shares import OwnSubsets, UserBackends
+from rollout.adapters.routers.parts.names import Names
+from rollout.adapters.routers.parts.spots import Routing, Spot, home_of, traffic_only
 from rollout.plan.base import RUN_LABEL, RUN_UID, Json
-from rollout.plan.kinds import DESTINATION_RULE, VIRTUAL_SERVICE, Kind, Ref
+from rollout.plan.kinds import CONFIGMAP, DESTINATION_RULE, VIRTUAL_SERVICE
 from rollout.plan.program import Backends
 from rollout.ports.router import Objects
 
 SECTIONS: Final = ("http", "tls", "tcp")
 _ELSEWHERE: Final = frozenset({"redirect", "directResponse", "delegate"})
 """Routes with one of these have no destinations of their own."""
-
-
-@dataclass(frozen=True, slots=True)
-class Spot:
-    """One route of a VirtualService that has destinations, and how these are shared."""
-
-    section: str
-    index: int
-    route: Json
-    shares: Sequence[Share]
-
-    @property
-    def entries(self) -> list[Json]:
-        """Its destinations."""
-        found: list[Json] = self.route["route"]
-        return found
-
-    @property
-    def path(self) -> str:
-        """The JSON pointer of its destinations."""
-        return f"/spec/{self.section}/{self.index}/route"
-
-    @property
-    def name(self) -> str:
-        """The name that its owner gave it; empty for none."""
-        return str(self.route.get("name", ""))
-
-    @property
-    def rest(self) -> str:
-        """A digest of everything but its destinations, to know it again when it has moved."""
-        rest = {key: value for key, value in self.route.items() if key != "route"}
-        return sha256(dumps(rest, sort_keys=True).encode()).hexdigest()[:8]
-
-    @property
-    def steered(self) -> bool:
-        """Whether it goes to the service."""
-        return any(share.state != "foreign" for share in self.shares)
-
-    @property
-    def touched(self) -> bool:
-        """Whether the candidate, or a subset of ours, has a place in it that its owner did not give."""
-        return any(share.state in ("split", "torn") for share in self.shares)
-
-    def __str__(self) -> str:
-        return f"{self.section}[{self.index}]" + (f" '{self.name}'" if self.name else "")
-
-
-@dataclass(frozen=True, slots=True)
-class Routing:
-    """One VirtualService with its routes."""
-
-    obj: Json
-    spots: Sequence[Spot]
-
-    @property
-    def ref(self) -> Ref:
-        """Its name."""
-        return ref(VIRTUAL_SERVICE, self.obj)
-
-    @property
-    def steered(self) -> list[Spot]:
-        """Its routes to the service."""
-        return [spot for spot in self.spots if spot.steered]
-
-
-def ref(kind: Kind, obj: Json) -> Ref:
-    """The name of an object (list items may come without their kind)."""
-    return Ref(kind, home_of(obj), obj["metadata"]["name"])
-
-
-def title(obj_ref: Ref, backends: Backends) -> str:
-    """An object in words; the namespace only when it is not the plan's."""
-    where = "" if obj_ref.namespace == backends.namespace else f" in {obj_ref.namespace}"
-    return f"{obj_ref.kind}/{obj_ref.name}{where}"
-
-
-def traffic_only(backends: Backends) -> bool:
-    """Whether both sides are the owner's, so that no subsets of ours are needed."""
-    return not backends.stable.labels and not backends.candidate.labels
 
 
 def owned(obj: Json, backends: Backends) -> bool:
@@ -109,7 +31,7 @@ def owned(obj: Json, backends: Backends) -> bool:
     return mine and RUN_UID in marks and run == backends.run
 
 
-def split_of(backends: Backends, objects: Objects) -> Split:
+def split_of(backends: Backends, objects: Objects) -> OwnSubsets | UserBackends:
     """How this plan splits."""
     return UserBackends(backends) if traffic_only(backends) else own_subsets(backends, objects)
 
@@ -122,16 +44,18 @@ def own_subsets(backends: Backends, objects: Objects) -> OwnSubsets:
     return OwnSubsets(backends, {names.tail(name): name for name in theirs if names.read(name) is None})
 
 
-def routing(obj: Json, split: Split) -> Routing:
+def routing(obj: Json, split: OwnSubsets | UserBackends) -> Routing:
     """Read one VirtualService."""
-    spec = obj["spec"]
+    spec, copies, home = obj["spec"], {"http": present(obj, split.backends)}, home_of(obj)
     spots = [
-        Spot(section, index, route, split.shares(route["route"], home_of(obj)))
+        Spot(section, index, theirs, shares, beside=bisect(copies.get(section, ()), index))
         for section in SECTIONS
         for index, route in enumerate(spec.get(section) or ())
-        if route.get("route") and not _ELSEWHERE & route.keys()
+        if route.get("route") and not _ELSEWHERE & route.keys() and not is_ours(section, route, split.backends)
+        for theirs in [without(route, home, split.backends)]
+        for shares in [split.shares(theirs["route"], home)]
     ]
-    return Routing(obj, spots)
+    return Routing(VIRTUAL_SERVICE, obj, spots)
 
 
 def in_scope(backends: Backends, objects: Objects) -> list[Json]:
@@ -186,4 +110,4 @@ def names_ours(virtual_service: Json, backends: Backends) -> bool:
 
 def sound(objects: Objects) -> Objects:
     """The objects that say something: the API server takes an Istio object without a spec."""
-    return {kind: [obj for obj in found if obj.get("spec")] for kind, found in objects.items()}
+    return {kind: [obj for obj in found if obj.get("spec") or kind == CONFIGMAP] for kind, found in objects.items()}

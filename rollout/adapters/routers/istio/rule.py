@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from rollout.adapters.routers.istio.hosts import ROOT, covers, home_of, is_service, is_wildcard, seen_only_at_home
-from rollout.adapters.routers.istio.routes import Routing, owned
-from rollout.adapters.routers.istio.subsets import Names, Role
+from rollout.adapters.istiod import root_namespace
+from rollout.adapters.routers.istio.hosts import covers, is_service, is_wildcard, seen_only_at_home
+from rollout.adapters.routers.istio.routes import owned
+from rollout.adapters.routers.parts.names import Names, Role
+from rollout.adapters.routers.parts.spots import Routing, home_of
 from rollout.plan.base import Json
 from rollout.plan.kinds import DESTINATION_RULE, Ref
 from rollout.plan.program import Backends, Side
@@ -52,13 +54,14 @@ def displaced_rule(backends: Backends, objects: Objects) -> Json | None:
     """The wider rule whose place ours would take: a wildcard here, or any exported one in the root namespace."""
     if owners_rules(backends, objects):
         return None
+    root = root_namespace(objects)
     wider = [
         rule
         for rule in objects.get(DESTINATION_RULE, ())
         if not owned(rule, backends)
         and not rule["spec"].get("workloadSelector")
         and covers(rule["spec"]["host"], home_of(rule), backends)
-        and (home_of(rule) == backends.namespace or (home_of(rule) == ROOT and not seen_only_at_home(rule)))
+        and (home_of(rule) == backends.namespace or (home_of(rule) == root and not seen_only_at_home(rule)))
     ]
     return min(wider, key=lambda rule: _nearness(rule, backends), default=None)
 

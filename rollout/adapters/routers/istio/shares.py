@@ -1,98 +1,21 @@
-"""One route's destinations, read as shares: whose each is, how it is split, and how to write it split or whole.
+"""The two ways of splitting a route of a VirtualService; see `parts.shares`.
 
-Two ways of splitting have the same shape.  `OwnSubsets`: the owner's destination is replaced by two subsets of ours.
-`UserBackends` (traffic-only plans): the owner runs both sides, and weight moves from one to the other.
+`OwnSubsets`: the owner's destination is replaced by two subsets of ours.  `UserBackends` (traffic-only plans): the
+owner runs both sides, and weight moves from one to the other.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from rollout.adapters.routers.istio.hosts import canonical, is_service, respell
-from rollout.adapters.routers.istio.subsets import Names
-from rollout.adapters.routers.istio.weights import WHOLE, given, tidy
+from rollout.adapters.routers.parts.names import Names, Role
+from rollout.adapters.routers.parts.shares import Share, bare
+from rollout.adapters.routers.parts.weights import given, tidy
 from rollout.plan.base import Json
 from rollout.plan.program import Backends, Side
-
-
-@dataclass(frozen=True, slots=True)
-class Share:
-    """One destination of the owner's.
-
-    `foreign`: goes elsewhere.  `whole`: goes to the service, unsplit.  `split`: by us, both sides there.  `torn`: one
-    side is missing.  Entries are without their weight.
-    """
-
-    state: Literal["foreign", "whole", "split", "torn"]
-    weight: int
-    entry: Json
-    """As the owner writes it."""
-    stable: Json = field(default_factory=dict)
-    candidate: Json = field(default_factory=dict)
-    part: int = 0
-    """How much of the weight the candidate gets."""
-    tail: str = ""
-    kept: bool = False
-    """The owner's own route names the candidate too (traffic-only plans)."""
-
-
-class Split(Protocol):
-    """One of the two ways of splitting."""
-
-    def shares(self, entries: Sequence[Json], home: str) -> list[Share]:
-        """Read a route's destinations; `home` is the namespace of their VirtualService."""
-        ...
-
-
-def divide(shares: Sequence[Share], candidate: int) -> list[Json]:
-    """The destinations that give the candidate so many units of each share, and others what they had."""
-    entries: list[Json] = []
-    numbers: list[int] = []
-    for share in shares:
-        if share.state == "foreign":
-            entries.append(share.entry)
-            numbers.append(share.weight * WHOLE)
-        else:
-            entries += (share.stable, share.candidate)
-            numbers += (share.weight * (WHOLE - candidate), share.weight * candidate)
-    return [{**entry, "weight": number} for entry, number in zip(entries, tidy(numbers), strict=True)]
-
-
-def unite(shares: Sequence[Share], like: Sequence[Json], *, keep: bool = False) -> list[Json]:
-    """The owner's destinations. `like` is what he wrote once: its way of writing weights is kept where they agree.
-
-    `keep`: the owner's list names the candidate itself, so it stays, with no weight (traffic-only plans).
-    """
-    entries: list[Json] = []
-    numbers: list[int] = []
-    for share in shares:
-        entries.append(share.entry)
-        numbers.append(share.weight)
-        if keep and share.kept:
-            entries.append(share.candidate)
-            numbers.append(0)
-    numbers = tidy(numbers)
-    if len(like) == len(entries) and tidy(given(like)) == numbers:
-        return [
-            {**e, **({"weight": old["weight"]} if "weight" in old else {})}
-            for e, old in zip(entries, like, strict=True)
-        ]
-    if len(entries) == 1:
-        return entries
-    return [{**entry, "weight": number} for entry, number in zip(entries, numbers, strict=True)]
-
-
-def fraction(shares: Sequence[Share]) -> int | None:
-    """Units that the candidate gets of what goes to the service; None when nothing does."""
-    ours = [share for share in shares if share.state != "foreign" and share.weight]
-    whole = sum(share.weight for share in ours)
-    return round(WHOLE * sum(share.part for share in ours) / whole) if whole else None
-
-
-def _bare(entry: Mapping[str, Any]) -> Json:
-    return {key: value for key, value in entry.items() if key != "weight"}
 
 
 def _to(entry: Json, **changes: str) -> Json:
@@ -101,8 +24,22 @@ def _to(entry: Json, **changes: str) -> Json:
     return {**entry, "destination": {key: value for key, value in destination.items() if value != ""}}
 
 
+class _Weights:
+    """How a VirtualService writes weights."""
+
+    bare = True
+
+    def given(self, entries: Sequence[Json]) -> list[int]:
+        """The weights of a list, in proportion."""
+        return given(entries)
+
+    def spread(self, numbers: Sequence[int]) -> Sequence[float]:
+        """Small whole numbers."""
+        return tidy(numbers)
+
+
 @dataclass(frozen=True, slots=True)
-class OwnSubsets:
+class OwnSubsets(_Weights):
     """Our subsets take the place of the owner's destination."""
 
     backends: Backends
@@ -118,6 +55,12 @@ class OwnSubsets:
         """The owner's subset behind a tail."""
         return self.known.get(tail, tail)
 
+    def stands(self, shares: Sequence[Share]) -> Mapping[str, str]:
+        """The owner's subset behind each of ours."""
+        roles: tuple[Role, Role] = ("stable", "canary")
+        tails = {share.tail for share in shares if share.state != "foreign"}
+        return {self.names.subset(role, tail): self.owners(tail) for tail in sorted(tails) for role in roles}
+
     def shares(self, entries: Sequence[Json], home: str) -> list[Share]:
         """Read a route's destinations."""
         weights = given(entries)
@@ -128,7 +71,7 @@ class OwnSubsets:
                 continue
             twin = self._twin(entries, index, home, taken)
             if twin is None:
-                found.append(self._lone(_bare(entry), weights[index], home))
+                found.append(self._lone(bare(entry), weights[index], home))
                 continue
             taken.add(twin)
             first = self.names.read(entry["destination"]["subset"])
@@ -175,15 +118,19 @@ class OwnSubsets:
     def _split(self, stable: Json, stable_weight: int, candidate: Json, part: int) -> Share:
         name = self.names.read(stable["destination"]["subset"])
         tail = name[1] if name else ""
-        owners = _to(_bare(stable), subset=self.owners(tail))
-        return Share("split", stable_weight + part, owners, _bare(stable), _bare(candidate), part, tail)
+        owners = _to(bare(stable), subset=self.owners(tail))
+        return Share("split", stable_weight + part, owners, bare(stable), bare(candidate), part, tail)
 
 
 @dataclass(frozen=True, slots=True)
-class UserBackends:
+class UserBackends(_Weights):
     """Weight moves between two backends of the owner's. A route that names only the candidate is his own choice."""
 
     backends: Backends
+
+    def stands(self, shares: Sequence[Share]) -> Mapping[str, str]:
+        """Nothing: both names are his own."""
+        return {}
 
     def shares(self, entries: Sequence[Json], home: str) -> list[Share]:
         """Read a route's destinations."""
@@ -197,14 +144,14 @@ class UserBackends:
             if index in taken:
                 continue
             if index not in twins:
-                found.append(Share("foreign", weights[index], _bare(entry)))
+                found.append(Share("foreign", weights[index], bare(entry)))
                 continue
             twin = twins[index]
             part = 0 if twin is None else weights[twin]
-            bare = _bare(entry)
-            candidate = self._candidate(bare, home) if twin is None else _bare(entries[twin])
+            plain = bare(entry)
+            candidate = self._candidate(plain, home) if twin is None else bare(entries[twin])
             state: Literal["split", "whole"] = "split" if part else "whole"
-            found.append(Share(state, weights[index] + part, bare, bare, candidate, part, kept=twin is not None))
+            found.append(Share(state, weights[index] + part, plain, plain, candidate, part, kept=twin is not None))
         return found
 
     def is_side(self, side: Side, destination: Mapping[str, Any], home: str) -> bool:

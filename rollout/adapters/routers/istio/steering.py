@@ -6,20 +6,19 @@ In a traffic-only plan a weight of 0 is the owner's own route, so nothing of our
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
+from rollout.adapters.routers.istio import matched, mirrored
 from rollout.adapters.routers.istio.homing import unshift
 from rollout.adapters.routers.istio.made import export_ops, find_made, is_missing, made_ref, make_spec
-from rollout.adapters.routers.istio.originals import entry_for, records, undo_of, written
-from rollout.adapters.routers.istio.routes import Routing, Spot, owned, routings, split_of, title, traffic_only
+from rollout.adapters.routers.istio.routes import owned, routings, split_of
 from rollout.adapters.routers.istio.rule import find_rule, rule_ref, wanted_spec
-from rollout.adapters.routers.istio.shares import Split, divide
-from rollout.adapters.routers.istio.view import settled
-from rollout.adapters.routers.istio.weights import units
+from rollout.adapters.routers.parts.spots import Routing, title, traffic_only
+from rollout.adapters.routers.parts.weights import units
+from rollout.adapters.routers.parts.writing import Shift, body, candidate_name, entry, with_weight_line
 from rollout.errors import AlreadyExists, NotFound, Unsupported
 from rollout.plan.base import RUN_UID, Json
-from rollout.plan.kinds import Ref
+from rollout.plan.kinds import VIRTUAL_SERVICE, Ref
 from rollout.plan.program import Backends
 from rollout.plan.run import Entry
 from rollout.ports.cluster import guard_of
@@ -46,34 +45,27 @@ def steer(
         )
     if traffic_only(backends) and not candidate:
         return unshift(backends, objects, journal)
+    what = _told(backends, weight)
     split = split_of(backends, objects)
-    what = f"{weight:g} % to {_candidate_name(backends)}"
+    shift = Shift(backends, split, candidate, what, journal, own=not traffic_only(backends))
     changes = [] if traffic_only(backends) else _subsets(backends, objects, found, owner)
     if missing:
         changes.append(_make(backends, objects, candidate, what, owner))
     for routing in found:
-        change = _shift(backends, routing, split, candidate, what, journal)
+        also = [*mirrored.changes(routing, backends), *matched.changes(routing, split, backends)]
+        change = shift.change(routing, made=owned(routing.obj, backends), also=also)
         if change is not None:
             changes.append(change)
     if not any(change.ref == made_ref(backends) for change in changes):
         changes += _seen_again(backends, objects)
-    return tuple(_with_weight_entry(changes, candidate, journal))
+    reached = candidate or len(backends.matches) or int(backends.mirror > 0)
+    return with_weight_line(changes, reached, journal, (VIRTUAL_SERVICE,))
 
 
-def _candidate_name(backends: Backends) -> str:
-    side = backends.candidate
-    return side.workload or side.subset or side.host
-
-
-def _entry(
-    kind: Literal["subsets", "route", "weight"], ref: Ref, what: str, uid: str = "", undo: Json | None = None
-) -> Entry:
-    return Entry(kind, ref.kind.api_version, ref.kind.name, ref.namespace, ref.name, what, uid, undo or {})
-
-
-def _body(ref: Ref, spec: Json, owner: Mapping[str, Any]) -> Json:
-    meta = {**owner, "name": ref.name, "namespace": ref.namespace}
-    return {"apiVersion": ref.kind.api_version, "kind": ref.kind.name, "metadata": meta, "spec": spec}
+def _told(backends: Backends, weight: float) -> str:
+    chosen = ", and all that match" if backends.matches else ""
+    copies = f", and copies of {backends.mirror:g} %" if backends.mirror else ""
+    return f"{weight:g} % to {candidate_name(backends)}{chosen}{copies}"
 
 
 def _subsets(backends: Backends, objects: Objects, found: Sequence[Routing], owner: Mapping[str, Any]) -> list[Change]:
@@ -81,9 +73,9 @@ def _subsets(backends: Backends, objects: Objects, found: Sequence[Routing], own
     rule = find_rule(backends, objects)
     spec = wanted_spec(backends, objects, found)
     if rule is None:
-        what = f"{title(ref, backends)}: subsets for stable and {_candidate_name(backends)}"
-        line = _entry("subsets", ref, what)
-        return [Change("create", ref, what, _body(ref, spec, owner), entry=line, groundwork=True)]
+        what = f"{title(ref, backends)}: subsets for stable and {candidate_name(backends)}"
+        line = entry("subsets", ref, what)
+        return [Change("create", ref, what, body(ref, spec, owner), entry=line, groundwork=True)]
     _refuse_foreign(rule, backends, owner, ref)
     if rule["spec"] == spec:
         return []
@@ -108,7 +100,7 @@ def _make(backends: Backends, objects: Objects, candidate: int, what: str, owner
             hint="write a VirtualService with `tls` routes for it",
         )
     told = f"{title(ref, backends)}: {what}"
-    return Change("create", ref, told, _body(ref, spec, owner), entry=_entry("route", ref, told))
+    return Change("create", ref, told, body(ref, spec, owner), entry=entry("route", ref, told))
 
 
 def _seen_again(backends: Backends, objects: Objects) -> list[Change]:
@@ -119,49 +111,3 @@ def _seen_again(backends: Backends, objects: Objects) -> list[Change]:
         return []
     ref = made_ref(backends)
     return [Change("patch", ref, f"{title(ref, backends)}: seen where the subsets are", ops, guard_of(made))]
-
-
-def _shift(
-    backends: Backends, routing: Routing, split: Split, candidate: int, what: str, journal: Sequence[Entry]
-) -> Change | None:
-    """The patch of one VirtualService, if it needs one."""
-    own = not traffic_only(backends)
-    ops: list[Json] = []
-    changed: list[Spot] = []
-    for spot in routing.steered:
-        if not settled(spot, candidate, own=own):
-            changed.append(spot)
-            ops.append({"op": "test", "path": spot.path, "value": spot.entries})
-            ops.append({"op": "replace", "path": spot.path, "value": divide(spot.shares, candidate)})
-    if not changed:
-        return None
-    told = f"{title(routing.ref, backends)}: {what}"
-    entry = _route_entry(backends, routing, changed, split, told, journal)
-    return Change("patch", routing.ref, told, ops, guard_of(routing.obj), entry)
-
-
-def _route_entry(
-    backends: Backends, routing: Routing, changed: Sequence[Spot], split: Split, told: str, journal: Sequence[Entry]
-) -> Entry | None:
-    """A journal line with the owner's values, unless an earlier one covers every route that changes."""
-    uid = routing.obj["metadata"]["uid"]
-    earlier = entry_for(journal, routing.obj, "route")
-    if owned(routing.obj, backends):
-        return None if earlier else _entry("route", routing.ref, told, uid)
-    known = records(earlier)
-    home = routing.ref.namespace
-    covered = all(spot.touched or any(written(spot, r.was, split, home) for r in known) for spot in changed)
-    if earlier is not None and covered:
-        return None
-    return _entry("route", routing.ref, told, uid, undo_of(routing, known, split))
-
-
-def _with_weight_entry(changes: list[Change], candidate: int, journal: Sequence[Entry]) -> list[Change]:
-    """Say once that the candidate is about to get traffic, on the first route whose line does not say so already."""
-    if not candidate or any(entry.kind == "weight" for entry in journal):
-        return changes
-    for index, change in enumerate(changes):
-        if change.entry is None and change.guard is not None and change.ref.kind.name == "VirtualService":
-            line = _entry("weight", change.ref, change.what, change.guard.uid)
-            return [*changes[:index], replace(change, entry=line), *changes[index + 1 :]]
-    return changes

@@ -27,14 +27,19 @@
 | RO323 | warning, error | a TLS or TCP port has no route that could be split (error: no port has one) |
 | RO324 | warning | a Sidecar hides the Service from pods of its namespace |
 | RO325 | error | pods of others get requests today, and would get none while requests are pinned |
+| RO328 | error | a route copies requests itself, in a way that leaves no place for copies for the candidate |
+| RO329 | error | the Service has no HTTP route, and nothing else is copied |
 | RO330 | error | traffic-only: a side names a subset or host that is not defined |
 | RO331 | error | traffic-only: the candidate gets traffic already |
 """
 
 from __future__ import annotations
 
-from rollout.adapters.routers.istio.findings import pods, routes, rules, service, sides, sight
-from rollout.adapters.routers.istio.routes import traffic_only
+from rollout.adapters.routers.istio.findings import routes, rules, service, sides, sight
+from rollout.adapters.routers.istio.selected import subset_selectors
+from rollout.adapters.routers.parts.findings import of_pods
+from rollout.adapters.routers.parts.selected import service_selector
+from rollout.adapters.routers.parts.spots import traffic_only
 from rollout.plan.finding import Finding
 from rollout.plan.program import Backends
 from rollout.ports.router import NOBODY, Crowd, Objects
@@ -47,7 +52,7 @@ def find(backends: Backends, objects: Objects, crowd: Crowd = NOBODY) -> tuple[F
         found += sides.find(backends, objects)
     else:
         found += rules.find(backends, objects)
-        found += pods.find(backends, objects, crowd)
+        found += of_pods(backends, service_selector(backends, objects), subset_selectors(backends, objects), crowd)
         found += sight.find(backends, objects)
         found += service.find(backends, objects)
     return tuple(sorted(found, key=lambda finding: (finding.code, finding.where)))

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Any
 
-from rollout.adapters.routers.istio.hosts import home_of, is_service, is_wildcard
+from rollout.adapters.routers.istio.hosts import is_service, is_wildcard
 from rollout.adapters.routers.istio.made import answers, seen_from
-from rollout.adapters.routers.istio.routes import Routing, in_scope, owned, ref, routings, title
-from rollout.adapters.routers.istio.shares import fraction
+from rollout.adapters.routers.istio.mirrored import busy, without
+from rollout.adapters.routers.istio.routes import in_scope, owned, routings
+from rollout.adapters.routers.parts.findings import managed
+from rollout.adapters.routers.parts.shares import fraction
+from rollout.adapters.routers.parts.spots import Routing, home_of, ref, title
 from rollout.plan.base import Json
 from rollout.plan.finding import Finding, Level
 from rollout.plan.kinds import VIRTUAL_SERVICE, Ref
 from rollout.plan.program import Backends
 from rollout.ports.router import Objects
-
-_ARGO: Final = ("argocd.argoproj.io/tracking-id", "argocd.argoproj.io/instance")
-_FLUX: Final = ("kustomize.toolkit.fluxcd.io/name", "helm.toolkit.fluxcd.io/name")
-_FLUX_IGNORED: Final = {
-    "kustomize.toolkit.fluxcd.io/reconcile": {"disabled"},
-    "kustomize.toolkit.fluxcd.io/ssa": {"ignore", "ifnotpresent"},
-}
 
 
 def find(backends: Backends, objects: Objects) -> Iterator[Finding]:
@@ -31,9 +27,13 @@ def find(backends: Backends, objects: Objects) -> Iterator[Finding]:
     for routing in found:
         if not owned(routing.obj, backends):
             yield from _loose(routing, backends)
-            yield from _managed(routing, backends)
+            # rules for chosen requests come and go, and with them the places of all others; copies are no destinations
+            whole = backends.matches or backends.mirror
+            yield from managed(routing, backends, ".spec.http" if whole else ".spec.http[].route")
     for obj in in_scope(backends, objects):
         yield from _mirrored(obj, backends)
+    if backends.mirror:
+        yield from _no_copies(backends, found)
 
 
 def _named(backends: Backends, objects: Objects, found: list[Routing]) -> Iterator[Finding]:
@@ -128,7 +128,8 @@ def _has_regex(matches: Any) -> bool:
 def _mirrored(obj: Json, backends: Backends) -> Iterator[Finding]:
     home = home_of(obj)
     where = title(ref(VIRTUAL_SERVICE, obj), backends)
-    for index, route in enumerate(obj["spec"].get("http") or ()):
+    for index, said in enumerate(obj["spec"].get("http") or ()):
+        route = without(said, home, backends)
         mirrors = [route.get("mirror"), *(mirror.get("destination") for mirror in route.get("mirrors") or ())]
         if any(mirror and is_service(mirror["host"], home, backends) for mirror in mirrors):
             yield Finding(
@@ -141,26 +142,14 @@ def _mirrored(obj: Json, backends: Backends) -> Iterator[Finding]:
             )
 
 
-def _managed(routing: Routing, backends: Backends) -> Iterator[Finding]:
-    meta = routing.obj["metadata"]
-    marks = {**(meta.get("labels") or {}), **(meta.get("annotations") or {})}
-    ignored = any(str(marks.get(key, "")).lower() in values for key, values in _FLUX_IGNORED.items())
-    tools = [
-        ("Argo CD", any(key in marks for key in _ARGO)),
-        ("Flux", any(key in marks for key in _FLUX) and not ignored),
-    ]
-    where = title(routing.ref, backends)
-    for tool, manages in tools:
-        if manages:
-            fix = (
-                "let the Application ignore `.spec.http[].route` (jqPathExpressions) with RespectIgnoreDifferences=true"
-                if tool == "Argo CD"
-                else "let the Kustomization ignore the routes, or suspend it while the run lasts"
-            )
-            yield Finding(
-                "RO315",
-                Level.WARNING,
-                f"{tool} manages {where} and may put its routes back at the next sync; `router.drift` then decides",
-                where,
-                fix,
-            )
+def _no_copies(backends: Backends, found: list[Routing]) -> Iterator[Finding]:
+    """Why requests cannot be copied."""
+    spots = [(routing, spot) for routing in found for spot in routing.steered if spot.section == "http"]
+    if found and not spots:
+        text = f"{backends.service} has no HTTP route: connections are not copied"
+        yield Finding("RO329", Level.ERROR, text, "steps", "take mirror out of the steps, or give it an HTTP route")
+    for routing, spot in spots:
+        if busy(spot.route):
+            where = f"{title(routing.ref, backends)} spec.{spot.where}"
+            text = f"{title(routing.ref, backends)} copies requests by `mirror` in {spot}, which allows no second copy"
+            yield Finding("RO328", Level.ERROR, text, where, "write it as an entry of `mirrors`, which is a list")

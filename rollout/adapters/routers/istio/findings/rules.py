@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rollout.adapters.routers.istio.hosts import ROOT, covers, home_of, seen_at_home, seen_only_at_home
+from rollout.adapters.istiod import root_namespace
+from rollout.adapters.routers.istio.hosts import covers, seen_at_home, seen_only_at_home
 from rollout.adapters.routers.istio.made import made_ref
-from rollout.adapters.routers.istio.routes import owned, ref, routings, title
+from rollout.adapters.routers.istio.routes import owned, routings
 from rollout.adapters.routers.istio.rule import (
     displaced_rule,
     find_rule,
@@ -19,7 +20,9 @@ from rollout.adapters.routers.istio.rule import (
     rule_ref,
     tails_named,
 )
-from rollout.adapters.routers.istio.subsets import Names
+from rollout.adapters.routers.parts.findings import taken
+from rollout.adapters.routers.parts.names import Names
+from rollout.adapters.routers.parts.spots import home_of, ref, title
 from rollout.plan.base import Json
 from rollout.plan.finding import Finding, Level
 from rollout.plan.kinds import DESTINATION_RULE, VIRTUAL_SERVICE
@@ -29,16 +32,17 @@ from rollout.ports.router import Objects
 
 def find(backends: Backends, objects: Objects) -> Iterator[Finding]:
     """All of them."""
+    root = root_namespace(objects)
     for rule in objects.get(DESTINATION_RULE, ()):
         if not owned(rule, backends) and covers(rule["spec"]["host"], home_of(rule), backends):
-            yield from _hiding(rule, backends)
+            yield from _hiding(rule, backends, root)
     yield from _merging(backends, objects)
     yield from _names_taken(backends, objects)
     yield from _inherited(backends, objects)
     yield from _subsets(backends, objects)
 
 
-def _hiding(rule: Json, backends: Backends) -> Iterator[Finding]:
+def _hiding(rule: Json, backends: Backends, root: str) -> Iterator[Finding]:
     home = home_of(rule)
     its = title(ref(DESTINATION_RULE, rule), backends)
     if rule["spec"].get("workloadSelector"):
@@ -49,7 +53,7 @@ def _hiding(rule: Json, backends: Backends) -> Iterator[Finding]:
             f"{its} spec.workloadSelector",
             "remove the workloadSelector, or move its policy to a rule without one, for the time of the run",
         )
-    elif home == ROOT and home != backends.namespace:
+    elif home == root and home != backends.namespace:
         if seen_only_at_home(rule):
             yield Finding(
                 "RO302",
@@ -107,24 +111,14 @@ def _names_taken(backends: Backends, objects: Objects) -> Iterator[Finding]:
     names = Names(backends.run)
     rule = find_rule(backends, objects)
     if rule is not None and not owned(rule, backends):
-        yield _taken(str(rule_ref(backends)), f"DestinationRule/{backends.run}")
+        yield taken(str(rule_ref(backends)), f"DestinationRule/{backends.run}")
     made = made_ref(backends)
     for obj in objects.get(VIRTUAL_SERVICE, ()):
         if ref(VIRTUAL_SERVICE, obj) == made and not owned(obj, backends):
-            yield _taken(str(made), f"VirtualService/{backends.run}")
+            yield taken(str(made), f"VirtualService/{backends.run}")
     for subset in owners_subsets(backends, objects):
         if names.read(subset):
-            yield _taken(f"subset {subset}", f"DestinationRule subset {subset}")
-
-
-def _taken(what: str, where: str) -> Finding:
-    return Finding(
-        "RO307",
-        Level.ERROR,
-        f"{what} is somebody else's and has a name that the run needs: neither could be told from the other",
-        where,
-        "delete or rename it",
-    )
+            yield taken(f"subset {subset}", f"DestinationRule subset {subset}")
 
 
 def _inherited(backends: Backends, objects: Objects) -> Iterator[Finding]:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from rollout.adapters.routers.istio.hosts import covers, home_of
-from rollout.adapters.routers.istio.made import is_missing, ports_of, protocol, service_of
-from rollout.adapters.routers.istio.routes import Spot, routings
+from rollout.adapters.routers.istio.hosts import covers
+from rollout.adapters.routers.istio.made import is_missing
+from rollout.adapters.routers.istio.routes import routings
+from rollout.adapters.routers.parts.findings import of_service
+from rollout.adapters.routers.parts.protocols import ports_of, protocol
+from rollout.adapters.routers.parts.selected import service_of
+from rollout.adapters.routers.parts.spots import Spot, home_of
 from rollout.plan.base import Json
 from rollout.plan.finding import Finding, Level
 from rollout.plan.kinds import SIDECAR
@@ -16,37 +20,12 @@ from rollout.ports.router import Objects
 
 def find(backends: Backends, objects: Objects) -> Iterator[Finding]:
     """All of them."""
-    where = f"Service/{backends.service}"
     service = service_of(backends, objects)
-    if service is None:
-        fix = "create it, or correct `service` in the plan"
-        yield Finding("RO320", Level.ERROR, f"{where} does not exist: there is no traffic to split", where, fix)
-    else:
-        yield from _kind(service, where)
-        yield from _unsplit(backends, objects, where)
+    yield from of_service(backends, service)
+    if service is not None:
+        yield from _unsplit(backends, objects, f"Service/{backends.service}")
     for sidecar in objects.get(SIDECAR, ()):
         yield from _hidden(sidecar, backends)
-
-
-def _kind(service: Json, where: str) -> Iterator[Finding]:
-    spec = service["spec"]
-    selector = spec.get("selector") or {}
-    if spec.get("type") == "ExternalName" or not selector:
-        yield Finding(
-            "RO320",
-            Level.ERROR,
-            f"{where} selects no pods: subsets of it would be empty, and every request answered 503",
-            f"{where} spec.selector",
-            "use a Service that selects the workload's pods, or a traffic-only plan",
-        )
-    if spec.get("clusterIP") == "None":
-        yield Finding(
-            "RO321",
-            Level.ERROR,
-            f"{where} is headless: clients pick pods themselves, so weights do not bind them",
-            f"{where} spec.clusterIP",
-            "route through a Service with a cluster IP",
-        )
 
 
 def _unsplit(backends: Backends, objects: Objects, where: str) -> Iterator[Finding]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rollout.adapters.routers.istio.hosts import canonical, covers, home_of
-from rollout.adapters.routers.istio.routes import routings, title
-from rollout.adapters.routers.istio.shares import fraction
+from rollout.adapters.routers.istio.hosts import canonical, covers
+from rollout.adapters.routers.istio.routes import routings
+from rollout.adapters.routers.parts.findings import shifted
+from rollout.adapters.routers.parts.spots import home_of
 from rollout.plan.finding import Finding, Level
 from rollout.plan.kinds import DESTINATION_RULE, SERVICE
 from rollout.plan.program import Backends, Side
@@ -26,19 +27,7 @@ def find(backends: Backends, objects: Objects) -> Iterator[Finding]:
         )
     for word, side in (("stable", backends.stable), ("candidate", backends.candidate)):
         yield from _defined(backends, objects, word, side)
-    for routing in found:
-        for spot in routing.steered:
-            already = fraction(spot.shares)
-            if already:
-                where = title(routing.ref, backends)
-                yield Finding(
-                    "RO331",
-                    Level.ERROR,
-                    f"{where} gives {_words(backends, backends.candidate)} {already / 100:g} % already in {spot}: "
-                    "the way home is a route with all traffic on stable",
-                    f"{where} spec.{spot.section}[{spot.index}]",
-                    "set the candidate's weight to 0 before the start",
-                )
+    yield from shifted(found, backends, _words(backends, backends.candidate))
 
 
 def _words(backends: Backends, side: Side) -> str:

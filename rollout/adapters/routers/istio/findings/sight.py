@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rollout.adapters.routers.istio.hosts import beyond, home_of, reach_of
+from rollout.adapters.routers.istio.hosts import beyond, reach_of
 from rollout.adapters.routers.istio.made import seen_from
-from rollout.adapters.routers.istio.routes import owned, ref, routings, title
+from rollout.adapters.routers.istio.routes import owned, routings
 from rollout.adapters.routers.istio.rule import displaced_rule, owners_rules
+from rollout.adapters.routers.parts.spots import home_of, ref, title
 from rollout.plan.base import Json
 from rollout.plan.finding import Finding, Level
 from rollout.plan.kinds import DESTINATION_RULE, VIRTUAL_SERVICE
