@@ -54,6 +54,26 @@ class ByCluster(LoadScopeScheduling):  # type: ignore[misc]  # it has no types
         return CLUSTERS.get(PurePosixPath(nodeid).parts[1], nodeid)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give tests of real processes a second chance: a machine that stalls for seconds fails them, whatever they test.
+
+    Tests in memory have none. What failed first is told at the end, whole, though the run passes.
+    """
+    for item in items:
+        if any(item.iter_markers("lab")) or any(item.iter_markers("apiserver")):
+            item.add_marker(pytest.mark.flaky(reruns=1))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Tell of every test that had its second chance why it needed one."""
+    for report in terminalreporter.stats.get("rerun", []):
+        terminalreporter.section(f"failed at first, and was run again: {report.nodeid}", sep="_")
+        terminalreporter.line(report.longreprtext)
+        for title, text in report.sections:
+            terminalreporter.section(title, sep="-")
+            terminalreporter.line(text)
+
+
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByCluster:
     """How tests are given to workers, where there are several: the largest groups first."""
     return ByCluster(config, log)
