@@ -45,7 +45,6 @@ STORED: Final = ConfigDict(
     alias_generator=to_camel,
     populate_by_name=True,
     extra="ignore",
-    use_attribute_docstrings=True,
     allow_inf_nan=False,
 )
 """Configuration of everything we store in the cluster; `ignore` lets an older engine read a newer record."""

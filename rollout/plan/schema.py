@@ -13,6 +13,7 @@ from rollout.plan.adoption import AdoptionSpec
 from rollout.plan.base import Json
 from rollout.plan.canary import CanarySpec
 from rollout.plan.channel import ChannelSpec, ChannelStatus
+from rollout.plan.described import Described, json_schema
 from rollout.plan.gate import TemplateSpec
 from rollout.plan.kinds import (
     CANARY_PLAN,
@@ -176,7 +177,7 @@ def _canary_plan() -> Definition:
             Column("REASON", ".status.reason", wide=True),
             Column("RUN", ".status.run", wide=True),
         ),
-        status=structural(PlanStatus.model_json_schema(by_alias=True), defaults=False),
+        status=structural(json_schema(PlanStatus), defaults=False),
     )
 
 
@@ -199,7 +200,7 @@ def _mesh_adoption_plan() -> Definition:
             Column("MESSAGE", ".status.message", wide=True),
             Column("RUN", ".status.run", wide=True),
         ),
-        status=structural(AdoptionStatus.model_json_schema(by_alias=True), defaults=False),
+        status=structural(json_schema(AdoptionStatus), defaults=False),
     )
 
 
@@ -263,12 +264,12 @@ def _channel() -> Definition:
             _AGE,
             Column("MESSAGE", '.status.conditions[?(@.type=="Ready")].message', wide=True),
         ),
-        status=structural(ChannelStatus.model_json_schema(by_alias=True), defaults=False),
+        status=structural(json_schema(ChannelStatus), defaults=False),
     )
 
 
 def _written(model: type[BaseModel]) -> Json:
-    return structural(model.model_json_schema(by_alias=True))
+    return structural(json_schema(model))
 
 
 def _text(model: type[BaseModel]) -> str:
@@ -277,12 +278,12 @@ def _text(model: type[BaseModel]) -> str:
 
 def _run_spec() -> Json:
     """The schema of a run's spec; its program is ours."""
-    return _with(_OPAQUE, "Program", RUN_SPEC.json_schema(by_alias=True))
+    return _with(_OPAQUE, "Program", RUN_SPEC.json_schema(by_alias=True, schema_generator=Described))
 
 
 def _run_status() -> Json:
     """The schema of a run's status; what the engine remembers is ours."""
-    return _with(_WHOLE, "State", RunStatus.model_json_schema(by_alias=True))
+    return _with(_WHOLE, "State", json_schema(RunStatus))
 
 
 def _with(opaque: Json, name: str, schema: Json) -> Json:
