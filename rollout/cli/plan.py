@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from typing import Final
 
 from rollout import registry
-from rollout.checks.adopting import driver
 from rollout.cli.exit import Code
 from rollout.cli.options import Common
 from rollout.cli.out import Printer
@@ -16,7 +15,6 @@ from rollout.cli.render.words import named
 from rollout.cli.session import Session, connected
 from rollout.cli.source import Given, from_file, is_file
 from rollout.errors import InvalidInput, RolloutError
-from rollout.observe.facts import mesh_facts
 from rollout.plan.objects import CanaryPlan, MeshAdoptionPlan
 from rollout.plan.program import Program
 from rollout.plan.strategy import Facts, MeshFacts
@@ -57,6 +55,10 @@ async def compiled(session: Session, given: Given) -> render.Preview:
         case CanaryPlan():
             return render.Preview(given.ref, _canary(given.plan, given))
         case MeshAdoptionPlan():
+            # the checks of a mesh are a third of what starting costs, which a canary need not pay
+            from rollout.checks.adopting import driver
+            from rollout.observe.facts import mesh_facts
+
             try:
                 async with asyncio.timeout(PATIENCE):
                     mesh = driver(session.world, given.plan)

@@ -7,16 +7,19 @@ import socket
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from rollout.cli.naming import missing, resolve
 from rollout.cli.options import Common
 from rollout.cli.source import Given, from_cluster, from_file, is_file, templates_in
 from rollout.controller import leader
-from rollout.controller.foreground import Foreground
 from rollout.controller.view import RunView, StoredRun, UnreadRun
 from rollout.errors import NotFound
 from rollout.plan.kinds import Ref
 from rollout.ports.world import World
+
+if TYPE_CHECKING:
+    from rollout.controller.foreground import Foreground
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +102,9 @@ def readable(runs: Iterable[StoredRun]) -> RunView | None:
 @asynccontextmanager
 async def connected(common: Common) -> AsyncIterator[Session]:
     """A session with the cluster of the kubeconfig."""
-    from rollout import bootstrap  # the Kubernetes client costs half a second, which the demo need not pay
+    # client and engine cost most of a second, which who needs no cluster need not pay
+    from rollout import bootstrap
+    from rollout.controller.foreground import Foreground
 
     async with bootstrap.connect(
         kubeconfig=common.kubeconfig,

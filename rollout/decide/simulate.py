@@ -13,15 +13,17 @@ from typing import Final
 from rollout.decide.evidence.limits import Limit, limited
 from rollout.decide.evidence.power import Rule, Schedule, Stage, forecast
 from rollout.decide.evidence.sampling import Uniform
-from rollout.decide.evidence.traffic import Traffic
-from rollout.decide.evidence.trials import Outcome, Preview, preview, trials
+from rollout.decide.evidence.traffic import Stories, Traffic
+from rollout.decide.evidence.trials import Judge, Outcome, Preview, preview
 from rollout.plan.program import CountGate, Program, Route, Step
 from rollout.plan.sequential import CompareGate
 
 RUNS: Final = 2400
 """Trials at the tolerance: the probability is within 2 points of the truth, 95 times of 100."""
 FEWER: Final = 300
-"""Trials of every other size, where 5 points are near enough; and at the tolerance, where nearly all end alike."""
+"""Trials of every other size, where 5 points are near enough; of a sound candidate; and where nearly all end alike."""
+FEWEST: Final = 100
+"""Trials of another size that all end alike: 97 of 100 of them do in truth."""
 SURE: Final = 0.02
 """All trials but such a part end alike."""
 SIZES: Final = (0.5, 1.0, 2.0, 5.0, 10.0)
@@ -100,12 +102,13 @@ def foretell(program: Program, gate: Tried, rates: Rates, uniform: Uniform) -> F
     """Try one gate."""
     looks = schedule(program, gate)
     least = _least(gate, rates.base)
+    tries = _Tries(looks, gate, rates, uniform)
     sizes = tuple(
-        Caught(size, preview(_tried(looks, gate, rates, size, uniform, exactly=factor == 1.0)))
+        Caught(size, preview(tries.of(size, (FEWER, RUNS) if factor == 1.0 else (FEWEST, FEWER))))
         for factor in SIZES
         if (size := least * factor) + rates.base < 1
     )
-    sound = preview(_outcomes(looks, gate, rates, 0.0, uniform, 2 * FEWER))
+    sound = preview(tries.of(0.0, (FEWER,)))
     told = Foretold(gate.name, rates, least, sizes, sound)
     return replace(told, advice=tuple(_advice(program, gate, looks, told)))
 
@@ -123,25 +126,34 @@ def maximum(gate: CountGate) -> float:
     return limit if limit is not None else 1.0
 
 
-def _tried(
-    looks: Schedule, gate: Tried, rates: Rates, regression: float, uniform: Uniform, *, exactly: bool
-) -> list[Outcome]:
-    """A few trials, and many where the few leave it open."""
-    few = _outcomes(looks, gate, rates, regression, uniform, FEWER)
-    if not exactly or not SURE < sum(one.failed is not None for one in few) / FEWER < 1 - SURE:
-        return few
-    return few + _outcomes(looks, gate, rates, regression, uniform, RUNS - FEWER)
+class _Tries:
+    """Tries of one gate with regressions of many sizes; a judge remembers what is the same in all of them."""
 
+    def __init__(self, looks: Schedule, gate: Tried, rates: Rates, uniform: Uniform) -> None:
+        self._looks, self._gate, self._uniform = looks, gate, uniform
+        burst = (rates.phi + 1) / 2  # the mean size of geometric clusters that come to this factor
+        self._traffic = Traffic(rates.rps, rates.base, burst=burst)
+        self._phi = rates.phi
+        if isinstance(gate, CompareGate):
+            self._judge = Judge(looks, rates.rps, _rule(gate), self._traffic.known(), rates.phi)
 
-def _outcomes(
-    looks: Schedule, gate: Tried, rates: Rates, regression: float, uniform: Uniform, runs: int
-) -> list[Outcome]:
-    burst = (rates.phi + 1) / 2  # the mean size of geometric clusters that come to this factor
-    traffic = Traffic(rates.rps, rates.base, regression, burst=burst)
-    if isinstance(gate, CountGate):
-        rule = Limit(maximum(gate), gate.min_requests, gate.failures, gate.over)
-        return limited(looks, traffic, rule, uniform, runs)
-    return trials(looks, traffic, _rule(gate), uniform, runs, phi=rates.phi)
+    def of(self, regression: float, sizes: Sequence[int]) -> list[Outcome]:
+        """As many trials as the first of these sizes, and more where so few leave it open."""
+        found: list[Outcome] = []
+        traffic = replace(self._traffic, regression=regression)
+        for runs in sizes:
+            found += self._more(traffic, runs - len(found))
+            if not SURE < sum(one.failed is not None for one in found) / runs < 1 - SURE:
+                break
+        return found
+
+    def _more(self, traffic: Traffic, runs: int) -> list[Outcome]:
+        gate = self._gate
+        if isinstance(gate, CountGate):
+            rule = Limit(maximum(gate), gate.min_requests, gate.failures, gate.over)
+            return limited(self._looks, traffic, rule, self._uniform, runs)
+        stories = Stories(self._looks, traffic, self._uniform)
+        return [self._judge.judge(stories.tell(self._phi)) for _ in range(runs)]
 
 
 def _rule(gate: CompareGate) -> Rule:
