@@ -23,7 +23,7 @@ from tests.kit.lab import missing
 pytestmark = pytest.mark.lab
 
 CONFIG = """
-global: {scrape_interval: 5s, scrape_timeout: 5s} # a scrape that a busy machine makes late would end all series
+global: {scrape_interval: 3s, scrape_timeout: 3s}
 scrape_configs:
 - {job_name: mesh, honor_labels: true, static_configs: [{targets: ["127.0.0.1:PORT"]}]}
 - job_name: native
@@ -81,7 +81,7 @@ class Page(BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A Prometheus that has scraped the page at least once."""
+    """A Prometheus that has scraped the page at least once for each job."""
     program = Path(Site.named("default", os.environ).program("prometheus"))
     if not program.exists():
         missing(f"{program} is not built yet: bring the lab up once")
@@ -111,9 +111,8 @@ def free_port() -> int:
 
 
 async def until_scraped(address: str, log: Path) -> None:
-    ask = ScalarAsk(
-        'count(istio_requests_total{pod="web-b"}) * count(istio_request_duration_milliseconds{pod="web-b"})'
-    )
+    both = ('istio_requests_total{destination_workload_namespace="shop"}', "istio_request_duration_milliseconds")
+    ask = ScalarAsk(" * ".join(f"count({name})" for name in both))  # one of each job
     metrics = Prometheus(default=Provider(address=address))
     try:
         for _ in range(150):
