@@ -124,7 +124,7 @@ class Journey:
 
     # -- what must be true
 
-    def by_owner(self, change: Callable[[], None]) -> None:
+    def by_owner(self, change: Callable[[], object]) -> None:
         """Somebody else changes something: from now on it belongs so."""
         was, self.theirs = self.scene.owned(), True
         change()

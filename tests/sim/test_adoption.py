@@ -10,9 +10,9 @@ from rollout.adapters.memory.mesh import Cause
 from rollout.controller.foreground import Foreground
 from rollout.controller.view import RunView
 from rollout.decide.reason import Reason
-from rollout.plan.kinds import CRON_JOB, DEPLOYMENT, DESTINATION_RULE, PLAN_RUN
+from rollout.plan.kinds import CRON_JOB, DEPLOYMENT, DESTINATION_RULE, PEER_AUTHENTICATION, PLAN_RUN
 from rollout.plan.run import Phase, dump_spec
-from tests.kit.adopted import OUTSIDE, PROXIED, SHOP, Adopted
+from tests.kit.adopted import OUTSIDE, PROXIED, SHOP, Adopted, peers
 from tests.kit.builders import run as canary_run
 from tests.kit.journey import CAREFUL, CLASSIC, EVERYTHING, Journey, allows, authorize, name_of, plan
 
@@ -269,6 +269,30 @@ async def test_a_git_that_puts_its_template_back_is_not_fought_and_goes_on_when_
     git["metadata"]["labels"].update(PROXIED)
     view = await journey.drive(scene.engine(), lambda it: reapplied(it) and it.state.phase.ended)
     assert (view.state.phase, journey.lost()) == (Phase.SUCCEEDED, {}), view.state.message
+    assert len(put_back) <= 4
+
+
+async def test_a_git_that_puts_its_mode_back_is_not_fought_and_goes_on_when_it_agrees() -> None:
+    journey = Journey(plan=plan(EVERYTHING, analysis=CAREFUL))
+    scene, put_back = journey.scene, []
+    git = peers("PERMISSIVE")
+    journey.by_owner(lambda: scene.memory.apply(git))
+
+    def reapplied(view: RunView) -> bool:
+        found = scene.memory.get(PEER_AUTHENTICATION, "default")
+        if found["spec"] != git["spec"]:
+            put_back.append(view.now)
+            scene.memory.replace({**found, "spec": git["spec"]})
+        return view.state.phase.ended
+
+    view = await journey.drive(scene.engine(), lambda it: reapplied(it) or (bool(put_back) and waits(1)(it)))
+    assert (name_of(view), view.state.phase) == ("strict-namespace", Phase.HOLDING)
+    assert "somebody else has put back what was there before" in view.state.message
+    assert "rollout handoff shop" in view.state.message
+    assert 1 <= len(put_back) <= 3
+    git["spec"]["mtls"]["mode"] = "STRICT"
+    view = await journey.drive(scene.engine(), reapplied)
+    assert (view.state.phase, journey.there()) == (Phase.SUCCEEDED, []), view.state.message
     assert len(put_back) <= 4
 
 
