@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from rollout.adapters.channels.http import AioHttp
+from rollout.adapters.channels.http import AioHttp, Refuses
 from rollout.adapters.hooks import Calls
 from rollout.adapters.hooks.http import LONGEST, HttpCalls
 from rollout.adapters.hooks.job import JobCalls
@@ -29,6 +29,7 @@ from rollout.controller.stores import Stores
 from rollout.controller.telemetry import Telemetry
 from rollout.notify.choose import Reach
 from rollout.notify.office import office
+from rollout.plan.called import of_the_engine, of_the_link
 from rollout.plan.gate import Provider
 from rollout.ports.clock import Clock
 from rollout.ports.cluster import Cluster
@@ -66,7 +67,7 @@ async def controller(
 ) -> AsyncIterator[Controller]:
     """A controller that walks this beat."""
     clock = ServerClock(SystemClock())
-    async with _reached(kubeconfig, context, prometheus, clock) as (cluster, metrics, lines):
+    async with _reached(kubeconfig, context, prometheus, clock, not_for_pods) as (cluster, metrics, lines):
         found = {name: it for name, it in routers().items() if not beat.routers or name in beat.routers}
         me, about = identity(), concerns(found)
         leader = Leader(cluster, clock, me, beat.home, ",".join(beat.namespaces) or "*")
@@ -94,8 +95,8 @@ async def connect(
 class _Lines:
     """By whom people are told, and hooks called: these may take long, and say so themselves."""
 
+    hooks: AioHttp
     people: AioHttp = field(default_factory=AioHttp)
-    hooks: AioHttp = field(default_factory=lambda: AioHttp(LONGEST))
     calls: HttpCalls | None = None
 
     async def close(self) -> None:
@@ -104,6 +105,11 @@ class _Lines:
             await self.calls.close()
         await self.people.close()
         await self.hooks.close()
+
+
+def not_for_pods(host: str) -> bool:
+    """What no hook of a controller calls: of its own pod, a mesh's proxy would obey it."""
+    return of_the_link(host) or of_the_engine(host)
 
 
 def _world(
@@ -137,11 +143,15 @@ def _world(
 
 @asynccontextmanager
 async def _reached(
-    kubeconfig: str | None, context: str | None, prometheus: str | None, clock: ServerClock
+    kubeconfig: str | None,
+    context: str | None,
+    prometheus: str | None,
+    clock: ServerClock,
+    refuses: Refuses = of_the_link,
 ) -> AsyncIterator[tuple[KubeCluster, Prometheus, _Lines]]:
     """The cluster, the metrics that it has the Secrets for, and the lines to everybody else."""
     async with connect_cluster(kubeconfig, context, clock.heard) as cluster:
-        lines = _Lines()
+        lines = _Lines(hooks=AioHttp(LONGEST, refuses))
         metrics = Prometheus(cluster.secret, default=Provider(address=prometheus) if prometheus else None)
         try:
             yield cluster, metrics, lines

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
@@ -14,9 +14,11 @@ from rollout.plan.canary import OnFailure
 from rollout.plan.gate import SecretKey
 from rollout.plan.hook import When
 
-_METADATA: Final = ("metadata.google.internal", "metadata")
-_AWS: Final = ip_network("fd00:ec2::/32")
-"""Hosts, and the one network beside those of the link, where clouds give credentials."""
+_METADATA: Final = frozenset({"metadata.google.internal", "metadata"})
+_CLOUDS: Final = tuple(map(ip_network, ("fd00:ec2::/32", "100.100.100.200/32", "168.63.129.16/32", "192.0.0.192/32")))
+"""Hosts, and the networks beside those of the link, where clouds give credentials."""
+_NAT64: Final = ip_network("64:ff9b::/96")
+_Address = IPv4Address | IPv6Address
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +39,33 @@ def host_of(url: str) -> str:
 
 
 def of_the_link(host: str) -> bool:
-    """Whether a host of a URL is the machine's own, where clouds give credentials to machines: no hook calls it."""
+    """Whether a host or an address is the machine's own, where clouds give credentials to machines: never called."""
+    address = address_of(host)
+    if address is None:
+        return host.rstrip(".").lower() in _METADATA
+    return address.is_link_local or any(address in network for network in _CLOUDS)
+
+
+def of_the_engine(host: str) -> bool:
+    """Whether a host or an address is whoever calls it: his own pod, or somebody's terminal."""
+    address = address_of(host)
+    if address is None:
+        name = host.rstrip(".").lower()
+        return name == "localhost" or name.endswith(".localhost")
+    return address.is_loopback or address.is_unspecified
+
+
+def address_of(host: str) -> _Address | None:
+    """The address that a host is, also one of the old kind in one of the new; None when it is a name."""
     try:
         address = ip_address(host)
     except ValueError:
-        return host in _METADATA
-    address = getattr(address, "ipv4_mapped", None) or address
-    return address.is_link_local or address in _AWS
+        return None
+    if isinstance(address, IPv4Address):
+        return address
+    if address in _NAT64:
+        return IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.ipv4_mapped or address.sixtofour or address
 
 
 @dataclass(frozen=True, slots=True)

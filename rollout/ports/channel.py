@@ -117,6 +117,7 @@ class Http(Protocol):
             Unavailable: it was not sent.
             OutcomeUnknown: it was, and no answer came.
             InvalidInput: this is no URL.
+            Forbidden: it leads to an address that must not be called.
         """
         ...
 

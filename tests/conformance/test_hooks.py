@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import socket
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -18,10 +19,13 @@ from rollout.adapters.hooks.http import KEY, HttpCalls
 from rollout.adapters.hooks.job import JobCalls, manifest
 from rollout.adapters.memory.hooks import NO, YES, MemoryHooks, Outside
 from rollout.adapters.memory.store import MemoryCluster
+from rollout.bootstrap import not_for_pods
 from rollout.decide.seen import HookAnswer
+from rollout.errors import Forbidden, Unavailable
 from rollout.plan.called import Header, Hook, HttpCall, JobCall, host_of, of_the_link
 from rollout.plan.gate import SecretKey
 from rollout.plan.kinds import JOB, ref_of
+from rollout.ports.channel import Request
 from rollout.ports.hooks import Call, Hooks
 from tests.conformance.hooks_suite import Bench, HooksSuite
 from tests.kit.serving import serving
@@ -213,6 +217,10 @@ async def test_an_address_that_is_no_url_says_no_whether_or_not_it_is_secret(htt
         ("http://[fe80::1]/", True),
         ("http://[::ffff:169.254.169.254]/", True),
         ("http://[fd00:ec2::254]/", True),
+        ("http://[64:ff9b::a9fe:a9fe]/", True),
+        ("http://[2002:a9fe:a9fe::]/", True),
+        ("http://Metadata.Google.Internal./", True),
+        ("http://100.100.100.200/", True),
         ("http://10.0.0.1/", False),
         ("http://hooks.shop/", False),
     ],
@@ -220,7 +228,81 @@ async def test_an_address_that_is_no_url_says_no_whether_or_not_it_is_secret(htt
 async def test_the_addresses_where_clouds_give_credentials_are_refused(http: Http, url: str, found: bool) -> None:
     assert of_the_link(host_of(url)) is found
     if found:
-        assert (await http.say(HttpCall(url))).text.endswith("such are never called")
+        assert "such are never called" in (await http.say(HttpCall(url))).text
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "x" * 195 + TOKEN,
+        "x" * 12_795 + TOKEN,
+        f"bad key {TOKEN}",
+        f"path /hooks/{TOKEN}/a",
+        "no such user: ann:p%40ss%2FWORD",
+        "no such user: ann:p@ss/WORD",
+        '{"authorization": "Basic YW5uOnBAc3MvV09SRA=="}',
+        r'{"password": "p@ss\/WORD"}',
+        "P@SS/WORD is wrong",
+    ],
+)
+async def test_however_a_server_repeats_a_secret_it_is_struck_out(http: Http, said: str) -> None:
+    http.secret(url=f"{http.url}/{TOKEN}?key={TOKEN}&b=1", token="Basic YW5uOnBAc3MvV09SRA==")
+    http.status, http.body = 500, said
+    header = Header("Authorization", value_from=SecretKey(name="hook", key="token"))
+    answer = await http.say(HttpCall(url_from=SecretKey(name="hook", key="url"), headers=(header,)))
+    assert answer.text.startswith("it answered 500: ")
+    assert not any(it in answer.text.lower() for it in (TOKEN[:6], "p@ss", "p%40ss", r"ss\/word", "ywyuo", "/word"))
+
+
+async def test_what_looks_like_a_key_in_a_plan_is_not_quoted_either(http: Http) -> None:
+    http.status, http.body = 500, f"shop: {TOKEN} and other-{TOKEN} are wrong"
+    headers = (Header("X-Key", f"other-{TOKEN}"), Header("X-Team", "shop"))
+    answer = await http.say(HttpCall(f"{http.url}?key={TOKEN}", headers=headers))
+    assert answer.text == "it answered 500: shop: *** and *** are wrong"
+
+
+@pytest.mark.parametrize(
+    ("found", "never"),
+    [
+        (["169.254.169.254"], True),
+        (["fe80::1%2"], True),
+        (["::ffff:169.254.169.254", "169.254.169.254"], True),
+        (["127.0.0.1"], True),
+        (["169.254.169.254", "127.0.0.2"], True),
+        (["192.0.2.1"], False),
+    ],
+)
+async def test_what_a_name_leads_to_is_looked_at_when_it_is_called(
+    monkeypatch: pytest.MonkeyPatch, found: list[str], *, never: bool
+) -> None:
+    """Whatever the name is: only then it is known where it leads."""
+    asked = []
+
+    async def look_up(_: object, host: str, *rest: object) -> list[dict[str, object]]:
+        asked.append(host)
+        common = {"hostname": host, "port": 80, "family": socket.AF_INET, "proto": 0, "flags": 0}
+        return [common | {"host": address} for address in found]
+
+    async def connect(*_: object, **__: object) -> None:
+        raise OSError("nobody is there")
+
+    monkeypatch.setattr("aiohttp.ThreadedResolver.resolve", look_up)
+    monkeypatch.setattr("aiohttp.connector.aiohappyeyeballs.start_connection", connect)
+    line = AioHttp(refuses=not_for_pods)
+    with pytest.raises(
+        Forbidden if never else Unavailable, match="such are never called" if never else "no connection"
+    ):
+        await line.send(Request("http://innocent.example/"))
+    await line.close()
+    assert asked == ["innocent.example"]
+
+
+async def test_a_controller_does_not_call_itself() -> None:
+    line = AioHttp(refuses=not_for_pods)
+    for host in ("127.0.0.1:15000", "localhost:15000", "[::1]", "[::ffff:127.0.0.1]", "0.0.0.0", "x.localhost"):
+        with pytest.raises(Forbidden, match="such are never called"):
+            await line.send(Request(f"http://{host}/quitquitquit"))
+    await line.close()
 
 
 def test_a_job_ends_by_itself_when_nobody_lives() -> None:

@@ -94,3 +94,25 @@ async def test_an_error_text_never_repeats_a_header(fake_prometheus: FakePrometh
     reading = await prometheus.check(Provider(address=fake_prometheus.address, bearer=key), "shop")
     await prometheus.close()
     assert SECRET not in reading.detail
+
+
+@pytest.mark.parametrize("basic", [False, True])
+async def test_who_repeats_credentials_in_an_error_is_not_quoted(
+    fake_prometheus: FakePrometheus, *, basic: bool
+) -> None:
+    async def echo(request: web.Request) -> web.StreamResponse:
+        said = "x" * 200 + str(dict(request.headers))
+        return web.json_response({"status": "error", "error": said}, status=401)
+
+    fake_prometheus.fault = echo
+    vault = Vault()
+    vault.value = SECRET * 5
+    key = SecretKey(name="prom", key="token")
+    auth = BasicAuth(username="ann", password=key) if basic else None
+    headers = {"X-Key": "literal-canary", "X-Team": "shop"}
+    provider = Provider(address=fake_prometheus.address, bearer=None if basic else key, basic=auth, headers=headers)
+    prometheus = Prometheus(vault.read)
+    reading = await prometheus.check(provider, "shop")
+    await prometheus.close()
+    assert "HTTP 401: xxx" in reading.detail
+    assert not any(it in reading.detail for it in (SECRET, "YW5u", "literal"))

@@ -1,16 +1,24 @@
-"""Sends requests with aiohttp, within a time limit.  What goes wrong is told without URL, header or body."""
+"""Sends requests with aiohttp, within a time limit.  What goes wrong is told without URL, header or body.
+
+Addresses that must not be called are refused where the connection is made: whatever a name leads to, and whenever that
+changes.  Only behind a proxy the proxy looks names up.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import socket
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
 import aiohttp
+from aiohttp.abc import ResolveResult
 from requests.utils import get_environ_proxies
 
-from rollout.errors import InvalidInput, OutcomeUnknown, Unavailable
+from rollout.errors import Forbidden, InvalidInput, OutcomeUnknown, Unavailable
+from rollout.plan.called import of_the_link
 from rollout.ports.channel import Answer, Request
 
 TIMEOUT: Final = 10.0
@@ -19,20 +27,52 @@ LONGEST: Final = 1 << 20
 """Bytes of an answer that are read."""
 
 
+Refuses = Callable[[str], bool]
+"""Whether a host or an address must not be called."""
+
+
+class _NeverCalled(OSError):
+    """A name leads to nothing but addresses that must not be called."""
+
+
+class _Resolver(aiohttp.ThreadedResolver):
+    """Looks names up, and forgets addresses that must not be called."""
+
+    def __init__(self, refuses: Refuses) -> None:
+        super().__init__()
+        self._refuses = refuses
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        """See `aiohttp.abc.AbstractResolver.resolve`."""
+        found = await super().resolve(host, port, family)
+        allowed = [it for it in found if not self._refuses(it["host"])]
+        if found and not allowed:
+            raise _NeverCalled
+        return allowed
+
+
 class AioHttp:
     """The port `Http`. Opens its session with the first request, in the loop that sends it."""
 
-    def __init__(self, timeout: float = TIMEOUT) -> None:
+    def __init__(self, timeout: float = TIMEOUT, refuses: Refuses = of_the_link) -> None:
         self._timeout = timeout
+        self._refuses = refuses
         self._session: aiohttp.ClientSession | None = None
 
     async def send(self, request: Request) -> Answer:
         """See `ports.channel.Http.send`."""
         url = _parts(request.url)
+        if self._refuses(url.hostname or ""):
+            raise _never("its URL is")
         proxy = get_environ_proxies(request.url).get(url.scheme)
         if self._session is None:
             # the environment is not trusted as a whole: a ~/.netrc could add credentials that nobody asked for
-            self._session = aiohttp.ClientSession(trust_env=False, cookie_jar=aiohttp.DummyCookieJar())
+            connector = aiohttp.TCPConnector(resolver=_Resolver(self._refuses))
+            self._session = aiohttp.ClientSession(
+                connector=connector, trust_env=False, cookie_jar=aiohttp.DummyCookieJar()
+            )
         try:
             async with (
                 asyncio.timeout(self._timeout),
@@ -65,14 +105,20 @@ class AioHttp:
 def _parts(address: str) -> SplitResult:
     try:
         url = urlsplit(address)
-    except ValueError:  # `http://[::1`
+        _ = url.port  # whose error would quote it
+    except ValueError:  # `http://[::1`, `http://host:word`
         url = SplitResult("", "", "", "", "")
     if url.scheme not in ("http", "https") or not url.hostname:
         raise InvalidInput("its address is no URL", hint="give one that begins with https://")
     return url
 
 
-def _unsent(error: Exception) -> Unavailable | InvalidInput:
+def _never(what: str) -> Forbidden:
+    text = f"{what} an address of the machine's or of the engine's own; such are never called"
+    return Forbidden(text, hint="name a Service or a host")
+
+
+def _unsent(error: Exception) -> Unavailable | InvalidInput | Forbidden:
     match error:
         case aiohttp.InvalidURL():
             return InvalidInput("its address is no URL", hint="give one that begins with https://")
@@ -80,6 +126,8 @@ def _unsent(error: Exception) -> Unavailable | InvalidInput:
             return Unavailable("its certificate is not trusted")
         case aiohttp.ClientConnectorSSLError():
             return Unavailable("it speaks no TLS")
+        case aiohttp.ClientConnectorDNSError(os_error=_NeverCalled()):
+            return _never("its name leads to")
         case aiohttp.ClientConnectorDNSError():
             return Unavailable("its name cannot be resolved")
         case _:

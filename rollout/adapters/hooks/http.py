@@ -2,17 +2,16 @@
 
 What a plan's author writes makes the controller send a request from where *it* stands in the network.  So: POST only,
 no redirect is followed, no answer of a good status is quoted and of others a short piece, the addresses by which clouds
-give credentials to machines are refused, and whatever came out of a Secret is struck out of what is quoted.
+give credentials to machines are refused (by who sends: only he knows where a name leads), and whatever came out of a
+Secret is struck out of what is quoted.
 """
 
 from __future__ import annotations
 
 import asyncio
-import re
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
-from urllib.parse import urlsplit
 
 import orjson
 
@@ -20,9 +19,10 @@ from rollout.decide.seen import HookAnswer
 from rollout.errors import RolloutError
 from rollout.notify.composing import secret
 from rollout.plan.base import spell
-from rollout.plan.called import HttpCall, host_of, of_the_link
-from rollout.ports.channel import Answer, Http, Request
+from rollout.plan.called import HttpCall
+from rollout.ports.channel import Http, Request
 from rollout.ports.cluster import Cluster
+from rollout.ports.hidden import WORD, Hidden
 from rollout.ports.hooks import Call
 
 QUOTED: Final = 200
@@ -77,36 +77,35 @@ class HttpCalls:
         """Send it, and say what the answer means."""
         how = call.hook.how
         assert isinstance(how, HttpCall), "see Calls"
-        hidden: list[str] = []
+        hidden = Hidden()
         try:
             request = await self._request(call, how, hidden)
-            if of_the_link(host_of(request.url)):
-                return HookAnswer("failed", "its URL is an address of the machine's own; such are never called")
             async with asyncio.timeout(call.hook.timeout):
                 answer = await self.http.send(request)
         except TimeoutError:
             return HookAnswer("failed", f"no answer within {spell(call.hook.timeout)}")
         except RolloutError as error:
-            return HookAnswer("failed", _struck(f"{error} {error.hint}".strip(), hidden))
+            return HookAnswer("failed", hidden.struck(f"{error} {error.hint}".strip()))
         if 200 <= answer.status < 300:
             return HookAnswer("passed", f"it answered {answer.status}")
-        return HookAnswer("failed", _struck(f"it answered {answer.status}{_quoted(answer)}", hidden))
+        said = hidden.quoted(answer.body, QUOTED)
+        return HookAnswer("failed", f"it answered {answer.status}{f': {said}' if said else ''}")
 
-    async def _request(self, call: Call, how: HttpCall, hidden: list[str]) -> Request:
+    async def _request(self, call: Call, how: HttpCall, hidden: Hidden) -> Request:
         """The request, complete; `hidden` gets what must not be quoted."""
         namespace = call.run.namespace
         url = how.url
         if how.url_from is not None:
             url = await secret(self.cluster, namespace, how.url_from)
-            hidden.append(url)
-            with suppress(ValueError):  # what is no URL is not sent either
-                hidden += filter(None, urlsplit(url)[1:4])
+        hidden.add_url(url, secret=how.url_from is not None)
         headers = {"Content-Type": "application/json; charset=utf-8", "User-Agent": "rollout"}
         for header in how.headers:
             value = header.value
             if header.value_from is not None:
                 value = await secret(self.cluster, namespace, header.value_from)
-                hidden += [value, *value.split()]
+                hidden.add(value)
+            else:
+                hidden.add(value, least=WORD)
             headers[header.name] = value
         return Request(url, orjson.dumps(dict(call.body)), {**headers, KEY: call.id})
 
@@ -120,15 +119,3 @@ async def _given_up(sent: _Sent | None) -> None:
         sent.task.cancel()
         with suppress(asyncio.CancelledError):
             await sent.task
-
-
-def _quoted(answer: Answer) -> str:
-    text = re.sub(r"[\s\x00-\x1f\x7f]+", " ", answer.body[: 4 * QUOTED].decode(errors="replace")).strip()
-    return f": {text[:QUOTED]}" if text else ""
-
-
-def _struck(text: str, hidden: list[str]) -> str:
-    """The text without what came out of Secrets; the longest first, or a part of it would show."""
-    for value in sorted((it for it in hidden if len(it) > 3), key=len, reverse=True):
-        text = text.replace(value, "***")
-    return text

@@ -7,6 +7,7 @@ place, without state between hook and caller, which a memory of the last answer 
 
 from __future__ import annotations
 
+import base64
 import socket
 import ssl
 import threading
@@ -14,6 +15,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final, Generic, TypeVar
 from urllib.parse import urlsplit
 
@@ -27,6 +29,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.util.retry import Retry
 
+from rollout.ports.hidden import WORD, Hidden
 from rollout.ports.metrics import Series
 
 WORKERS: Final = 4
@@ -192,7 +195,7 @@ class Server:
         session.trust_env = False
         session.proxies = dict(get_environ_proxies(self.address))
         session.verify = not insecure
-        session.hooks["response"].append(_inspect)
+        session.hooks["response"].append(partial(_inspect, _hidden(headers or {}, username, credentials)))
         self._client = PrometheusConnect(
             url=self.address,
             headers=dict(headers or {})
@@ -251,9 +254,9 @@ class Server:
 
     @property
     def shown(self) -> str:
-        """The address without user and password."""
+        """The address without user and password, and without what else is no part of one."""
         url = urlsplit(self.address)
-        return url._replace(netloc=url.netloc.rpartition("@")[2]).geturl()
+        return url._replace(netloc=url.netloc.rpartition("@")[2], query="", fragment="").geturl()
 
     def _silence(self, error: Exception) -> str:
         match error:
@@ -297,7 +300,19 @@ def _tls(ca: str, *, insecure: bool) -> ssl.SSLContext | None:
         raise QueryError("the provider's CA is no PEM certificate") from None
 
 
-def _inspect(response: requests.Response, *_: object, **__: object) -> None:
+def _hidden(headers: Mapping[str, str], username: str, credentials: Credentials) -> Hidden:
+    """What a server, or whoever stands before it, must not make us repeat."""
+    found = Hidden()
+    for secret in (credentials.bearer, credentials.password):
+        found.add(secret)
+    if username:
+        found.add(base64.b64encode(f"{username}:{credentials.password}".encode()).decode())
+    for value in headers.values():
+        found.add(value, least=WORD)
+    return found
+
+
+def _inspect(hidden: Hidden, response: requests.Response, *_: object, **__: object) -> None:
     """Refuse what is no whole answer. Redirects pass: the session follows them."""
     if response.is_redirect:
         return
@@ -309,12 +324,12 @@ def _inspect(response: requests.Response, *_: object, **__: object) -> None:
         body = {}
     if response.status_code != 200:
         words = body.get("error") or ""
-        raise QueryError(f"HTTP {response.status_code}" + (f": {_trim(str(words))}" if words else ""))
+        raise QueryError(f"HTTP {response.status_code}" + (f": {_trim(hidden.struck(str(words)))}" if words else ""))
     if body.get("status") != "success":
         raise QueryError("the server answers, but not as Prometheus does")
     # a store that is down makes Thanos and its like answer with what is left; `infos` only comment on the query
     if body.get("warnings"):
-        raise QueryError(f"partial answer: {_trim('; '.join(map(str, body['warnings'])))}")
+        raise QueryError(f"partial answer: {_trim(hidden.struck('; '.join(map(str, body['warnings']))))}")
     # VictoriaMetrics' cluster says it with a flag of its own and gives no reason
     if body.get("isPartial"):
         raise QueryError("partial answer: some of the server's storage nodes did not answer")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -31,13 +30,6 @@ def _urls(subject: Subject) -> Iterator[tuple[str, Hook, str]]:
     for path, hook in _hooks(subject):
         if hook.webhook is not None and hook.webhook.url is not None:
             yield f"{path}.webhook.url", hook, called.host_of(hook.webhook.url)
-
-
-def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
-        return ipaddress.ip_address(host)
-    except ValueError:
-        return None
 
 
 @rule("RO284", Level.ERROR, "Two hooks have one name", "give each a name of its own")
@@ -70,12 +62,11 @@ def of_the_link(subject: Subject) -> Iterator[Hit]:
 
 @rule("RO287", Level.WARNING, "A hook calls the engine's own surroundings", "name a Service or a host")
 def of_the_engine(subject: Subject) -> Iterator[Hit]:
-    """Loopback is the controller's own pod (or somebody's terminal), and the API server is no receiver of hooks."""
+    """Loopback is somebody's terminal, or a controller's own pod; the API server is no receiver of hooks."""
     for path, hook, host in _urls(subject):
-        address = _address(host)
-        own = host == "localhost" or (address is not None and (address.is_loopback or address.is_unspecified))
+        own = called.of_the_engine(host)
         if own or host == "kubernetes" or host.startswith("kubernetes.default"):
-            whose = "whoever runs the engine, not a pod of the plan" if own else "the API server"
+            whose = "whoever runs the engine, and a controller refuses to call itself" if own else "the API server"
             yield Hit(path, f"hook {hook.name} calls {host}: that is {whose}")
 
 
