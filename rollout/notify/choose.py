@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from rollout.decide.turn import NOTES
 from rollout.errors import Forbidden
 from rollout.notify import ledger as books
 from rollout.notify.happenings import Happening, happenings, is_over
@@ -15,6 +16,10 @@ from rollout.plan.base import Json
 from rollout.plan.channel import ChannelSpec, Ledger, Told
 from rollout.plan.kinds import PLAN_RUN, Ref, ref_of
 from rollout.ports.cluster import Cluster
+
+BEHIND: Final = NOTES // 2
+"""Events that are of no interest are done with, in writing, when they are so many: what has left a run's story without
+that was not looked at."""
 
 
 @dataclass(slots=True)
@@ -61,6 +66,8 @@ class Choice:
     """Seconds until there is something to tell; infinity when something has to happen first."""
     waiting: tuple[float, ...]
     """When the first event happened that is not told yet, of each run that has one."""
+    passed: tuple[tuple[Told, int], ...] = ()
+    """The lines of runs of which nothing is left to tell and that is worth writing down; and how much came too late."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,19 +89,25 @@ async def choose(
 ) -> Choice:
     """Look at the runs that may have news; those that have none are looked at again when something happens."""
     found: list[tuple[Json, Next]] = []
+    passed: list[tuple[Told, int]] = []
     for run in await _runs(cluster, box, spec, reach):
         events = happenings(run)
-        next_ = following(spec, events, books.position(ledger, run["metadata"]["uid"], events), now)
+        uid = run["metadata"]["uid"]
+        done = books.position(ledger, uid, events)
+        next_ = following(spec, events, done, now)
         if next_.happening is not None:
             found.append((run, next_))
+        elif next_.too_late or next_.done - done >= BEHIND:
+            line = books.line(ledger, uid) or Told(uid)
+            passed.append((replace(line, seq=next_.done, sending=None), next_.too_late))
         elif box.open is not None:
             box.open.discard(ref_of(run))
     waiting = tuple(next_.happening.at for _, next_ in found if next_.happening)
     if not found:
-        return Choice(None, math.inf, waiting)
+        return Choice(None, math.inf, waiting, tuple(passed))
     run, first = min(found, key=lambda it: (it[1].at, it[1].happening.at if it[1].happening else 0.0))
     if first.at > now or first.happening is None:
-        return Choice(None, first.at - now, waiting)
+        return Choice(None, first.at - now, waiting, tuple(passed))
     uid = run["metadata"]["uid"]
     told = books.line(ledger, uid) or Told(uid, first.done)
     return Choice(Chosen(run, first.happening, first, told, threaded and not told.thread), 0.0, waiting)

@@ -8,7 +8,7 @@ A turn sends one message at most.  Whatever fails, the next turn reads everythin
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
@@ -31,7 +31,7 @@ from rollout.notify.message import message
 from rollout.notify.report import SENT, Standing, report
 from rollout.notify.verdict import judge
 from rollout.plan.base import Json
-from rollout.plan.channel import ChannelSpec, Ledger, Sending
+from rollout.plan.channel import ChannelSpec, Ledger, Sending, Told
 from rollout.plan.kinds import NOTIFICATION_CHANNEL, Ref
 from rollout.ports.channel import Channel, Http, Letter
 from rollout.ports.clock import Clock
@@ -98,6 +98,10 @@ class Courier:
         now, channel = self.clock.now(), self.channels[spec.type]
         choice = await choose(self.cluster, box, spec, _ledger(found), now, reach=self.reach, threaded=channel.threaded)
         if choice.chosen is None:
+            # what was failing is not waited for any more: the next event is tried at once
+            box.failures = 0
+            if choice.passed:
+                return min(await self._pass(box, spec, choice), choice.wait)
             return choice.wait
         return await self._deliver(_Round(box, spec, channel, found, choice.chosen, choice))
 
@@ -214,26 +218,48 @@ class Courier:
         return await self._write(it.found, report(it.found, now, ledger))
 
     async def _done(self, it: _Round, thread: str, standing: Standing = SENT) -> float:
-        """Write down that the message is done with, on top of whatever others have written meanwhile."""
+        """Write down that the message is done with."""
         chosen = it.chosen
-        runs, complete = await covered(self.cluster, it.box.ref, it.spec, self.reach)
         told = replace(chosen.told, sending=None)
         told = replace(told, thread=thread) if chosen.opens else replace(told, seq=chosen.event.seq)
         missed = (0 if chosen.opens else chosen.next.too_late) + (not standing.good)
+        if not await self._record(it.box, it.spec, it.choice.waiting, [told], missed, standing):
+            return EVENTUALLY
+        it.box.failures, it.box.arrived = 0, ("", 0, "")
+        self.counted(it.box.ref, "sent" if standing.good else "refused")
+        return it.channel.pace
+
+    async def _pass(self, box: Box, spec: ChannelSpec, choice: Choice) -> float:
+        """Write down what is done with untold, and how much of it should have been told; when to look again."""
+        missed = sum(number for _, number in choice.passed)
+        if await self._record(box, spec, choice.waiting, [told for told, _ in choice.passed], missed):
+            return 0.0
+        return EVENTUALLY
+
+    async def _record(
+        self,
+        box: Box,
+        spec: ChannelSpec,
+        waiting: tuple[float, ...],
+        lines: Sequence[Told],
+        missed: int,
+        standing: Standing | None = None,
+    ) -> bool:
+        """Write lines into the ledger, on top of whatever others have written meanwhile; whether it was possible."""
+        runs, complete = await covered(self.cluster, box.ref, spec, self.reach)
         for _ in range(AGAIN):
-            found = await self.cluster.get(it.box.ref)
+            found = await self.cluster.get(box.ref)
             if found is None:
-                return math.inf
-            now = self.clock.now()
-            ledger = books.with_line(_ledger(found), told)
+                return False
+            now, ledger = self.clock.now(), _ledger(found)
+            for told in lines:
+                ledger = books.with_line(ledger, told)
             if complete:
-                ledger = books.tidied(ledger, now, it.choice.waiting, ends(runs))
+                ledger = books.tidied(ledger, now, waiting, ends(runs))
             with suppress(Conflict):
                 await self._write(found, report(found, now, ledger, standing, missed=missed))
-                it.box.failures, it.box.arrived = 0, ("", 0, "")
-                self.counted(it.box.ref, "sent" if standing.good else "refused")
-                return it.channel.pace
-        return EVENTUALLY
+                return True
+        return False
 
     async def _stand(self, found: Json, standing: Standing) -> None:
         """Write down how the channel is doing, if that is news."""

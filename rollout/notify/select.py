@@ -35,7 +35,7 @@ class Next:
     done: int = 0
     """Events up to this number need not be told."""
     too_late: int = 0
-    """So many of them should have been, and could not in time."""
+    """So many of them should have been, and could not in time; those included of which nothing is kept any more."""
     left_out: int = 0
     """So many of them are left out because of quiet hours, or came too late."""
 
@@ -54,7 +54,8 @@ def following(spec: ChannelSpec, events: Sequence[Happening], done: int, now: fl
     In quiet hours an event that may pass goes at once, and what waited before it is left out.
     """
     patience, quiet = seconds(spec.give_up_after), quiet_until(spec.quiet_hours, now)
-    too_late = left_out = 0
+    too_late = left_out = _forgotten(events, done)
+    done += too_late
     waiting: list[Happening] = []
     repeated = _repetitions(spec, events)
     for event in events:
@@ -72,6 +73,11 @@ def following(spec: ChannelSpec, events: Sequence[Happening], done: int, now: fl
     if waiting and quiet is not None:
         return Next(waiting[0], quiet, waiting[0].seq - 1, too_late, left_out)
     return Next(None, now, done, too_late, left_out)
+
+
+def _forgotten(events: Sequence[Happening], done: int) -> int:
+    """How many events after number `done` a run's story does not hold any more; whether they mattered nobody knows."""
+    return max(events[0].seq - 1 - done, 0) if events else 0
 
 
 def _is_wanted(spec: ChannelSpec, event: Happening) -> bool:

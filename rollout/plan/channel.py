@@ -189,7 +189,8 @@ class ChannelStatus(Model):
     sent: int | None = None
     """So many messages were sent."""
     missed: int | None = None
-    """So many events could not be told in time, or were refused."""
+    """So many events could not be told in time, or were refused; those included, whatever their severity was, that a
+    run's story has lost meanwhile."""
     last_sent: Time | None = None
     """When the last message was sent."""
     conditions: Conditions = ()

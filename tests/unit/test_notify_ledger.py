@@ -81,6 +81,44 @@ async def test_a_story_that_is_longer_than_what_is_kept_of_it() -> None:
     await told.happen(run, ("Retried", "four"), ("Retried", "five"), forgotten=4)
     await told.tell(channel)
     assert vendor.told == ["one", "two", "three", "five"], "what was forgotten before it was told is lost"
+    assert told.status(channel)["missed"] == 1
+
+
+async def test_what_was_looked_at_and_is_of_no_interest_is_not_missed() -> None:
+    told, vendor = between()
+    channel = told.channel(vendor.spec("https://x.example"), vendor.secret("https://x.example"))
+    run = told.run()
+    await told.happen(run, ("Started", "one"))
+    await told.tell(channel)
+    await told.happen(run, *[("StepPassed", f"step {number}") for number in range(60)])
+    await told.tell(channel)
+    await told.happen(run, ("Retried", "two"), forgotten=40)
+    await told.tell(channel)
+    assert (vendor.told, told.status(channel).get("missed")) == (["one", "two"], 0)
+
+
+async def test_a_channel_that_gave_up_is_tried_with_the_next_event_and_counts_what_was_lost() -> None:
+    told, vendor = between()
+    channel = told.channel(vendor.spec("https://x.example"), vendor.secret("https://x.example"))
+    office, run = Office(told.courier()), told.run()
+    vendor.closed = True
+    await told.happen(run, ("Started", "one"), ("Retried", "two"))
+
+    async def pass_time(seconds: float) -> None:
+        for ref in (channel, run):
+            office.notice(told.memory.get(ref.kind, ref.name))
+        for _ in range(int(seconds / 10)):
+            office.tick()
+            await office.settled()
+            told.memory.run(10)
+
+    await pass_time(4500)
+    assert (told.status(channel)["missed"], told.ready(channel)) == (2, ("False", "Refused"))
+    vendor.closed = False
+    await told.happen(run, ("Retried", "three"))
+    await pass_time(20)
+    assert (vendor.told, told.ready(channel)) == (["three"], ("True", "Sent"))
+    assert told.status(channel)["missed"] == 2
 
 
 async def test_two_engines_tell_it_once() -> None:
