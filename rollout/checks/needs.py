@@ -13,6 +13,7 @@ from rollout.plan.holdpolicy import NAME as HOLD_POLICY
 from rollout.plan.kinds import (
     AUTHORIZATION_POLICY,
     CANARY_PLAN,
+    CHANGE_FREEZE,
     CONFIGMAP,
     CRON_JOB,
     DAEMON_SET,
@@ -124,6 +125,9 @@ NOTIFICATIONS: Final = (
     Need("remember what was told", replace(NOTIFICATION_CHANNEL, plural="notificationchannels/status"), ("patch",)),
 )
 """What telling people needs, besides each channel's Secret."""
+
+FREEZES: Final = (Need("stand still in a freeze", CHANGE_FREEZE, ("list",)),)
+"""What an engine reads if it may; who may not is not stopped by freezes."""
 
 HOOKS: Final = (Need("run the Jobs of hooks", JOB, ("get", "create", "delete")),)
 """What hooks that are Jobs need. Who may make Jobs runs what he likes with any account of the namespace."""

@@ -7,7 +7,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Final
 
-from rollout.checks.needs import HOOKS, MESH, MESH_TRAFFIC, RELEASE, UNATTENDED, WORKLOAD, Need, driving, engine
+from rollout.checks.needs import (
+    FREEZES,
+    HOOKS,
+    MESH,
+    MESH_TRAFFIC,
+    RELEASE,
+    UNATTENDED,
+    WORKLOAD,
+    Need,
+    driving,
+    engine,
+)
 from rollout.checks.routing import served
 from rollout.checks.subject import Checker, Subject
 from rollout.plan.called import JobCall
@@ -19,7 +30,12 @@ from rollout.ports.router import Read
 async def record(subject: Subject) -> Sequence[Finding]:
     """The rights that every plan needs."""
     kinds = subject.kinds
-    return await missing(subject, (*engine(*kinds), *UNATTENDED) if subject.unattended else driving(*kinds))
+    found = await missing(subject, (*engine(*kinds), *UNATTENDED) if subject.unattended else driving(*kinds))
+    unseen = [
+        replace(f, code="RO205", level=Level.WARNING, message=f"{f.message}; no freeze of the cluster stops a run")
+        for f in await missing(subject, FREEZES, "")
+    ]
+    return [*found, *unseen]
 
 
 async def workload(subject: Subject) -> Sequence[Finding]:

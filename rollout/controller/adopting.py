@@ -24,7 +24,7 @@ from rollout.decide.keeping import unready
 from rollout.decide.reason import Reason
 from rollout.decide.rest import Last
 from rollout.errors import InvalidInput, Unsupported
-from rollout.observe.timing import timing_of
+from rollout.observe.timing import stored_freezes, timing_of
 from rollout.plan.base import Json
 from rollout.plan.finding import Level
 from rollout.plan.kinds import Ref
@@ -102,7 +102,8 @@ class Adopting:
         return min((ends(it) - now for it in parsed.spec.exceptions), default=float("inf"))
 
     async def _start(self, plan: Json, parsed: MeshAdoptionPlan, runs: Sequence[Json]) -> float:
-        if (still := unready(timing_of(parsed.spec), self.world.clock.now())) is not None:
+        when = timing_of(parsed, await stored_freezes(self.world.cluster))
+        if (still := unready(when, self.world.clock.now())) is not None:
             return await self.teller.stand(plan, still, runs)
         found = await checks.preflight(self.world, plan, unattended=True)
         errors = [f for f in found if f.level is Level.ERROR]

@@ -11,6 +11,7 @@ from rollout.controller.stores import Stores
 from rollout.plan.base import HOLD_LABEL, RUN_LABEL, Json
 from rollout.plan.kinds import (
     CANARY_PLAN,
+    CHANGE_FREEZE,
     DEPLOYMENT,
     MESH_ADOPTION_PLAN,
     METRIC_TEMPLATE,
@@ -54,6 +55,8 @@ class Affected:
             return {plan_of(obj)} if obj["spec"].get("plan") else ()
         if kind == NOTIFICATION_CHANNEL:
             return ()
+        if kind == CHANGE_FREEZE:  # to look again costs no request
+            return {*self._aims, *(ref_of(it) for it in self._adoptions(""))}
         if RUN_LABEL in labels:
             return self._of_run(namespace, labels[RUN_LABEL])
         if kind == DEPLOYMENT:
@@ -94,7 +97,7 @@ class Affected:
         return {key, *rivals}
 
     def _adoptions(self, namespace: str) -> list[Json]:
-        """All of a namespace: the oldest acts."""
+        """All of a namespace (empty: of all): the oldest acts."""
         store = self.stores.of(MESH_ADOPTION_PLAN, namespace)
         return store.list(namespace) if store else []
 

@@ -39,7 +39,7 @@ from rollout.decide.reason import Reason
 from rollout.decide.rest import Last, Rest, rest_of_routes, rest_of_workload
 from rollout.errors import InvalidInput, Unsupported
 from rollout.observe.observer import read_target
-from rollout.observe.timing import timing_of
+from rollout.observe.timing import stored_freezes, timing_of
 from rollout.plan.base import Json
 from rollout.plan.finding import Level
 from rollout.plan.kinds import METRIC_TEMPLATE, Ref, ref_of
@@ -158,7 +158,8 @@ class Beginning:
 
     async def _start(self, plan: Json, parsed: CanaryPlan, runs: Sequence[Json], last: Last | None) -> float:
         """Check, and create the run; what forbids it is told, and looked at again later."""
-        if (still := unready(timing_of(parsed.spec), self.world.clock.now())) is not None:
+        when = timing_of(parsed, await stored_freezes(self.world.cluster))
+        if (still := unready(when, self.world.clock.now())) is not None:
             return await self.teller.stand(plan, still, runs)
         if found := await circle_of(self.world, parsed):
             return await self.teller.refuse(plan, "Invalid", Reason.INVALID, found, runs)

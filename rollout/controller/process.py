@@ -17,6 +17,7 @@ from rollout.controller.server import serving
 from rollout.errors import RolloutError
 from rollout.plan.base import RUN_LABEL
 from rollout.plan.kinds import (
+    CHANGE_FREEZE,
     DEPLOYMENT,
     LEASE,
     METRIC_TEMPLATE,
@@ -58,6 +59,7 @@ def scopes(routers: Mapping[str, Router], namespaces: Iterable[str], channels: s
         for kind in LABELLED:
             yield Scope(kind, namespace, RUN_LABEL)
     yield Scope(MUTATING_BINDING)
+    yield Scope(CHANGE_FREEZE)
 
 
 def concerns(routers: Mapping[str, Router]) -> dict[Kind, Concerns]:

@@ -24,6 +24,8 @@ class Reason(StrEnum):
     """The Deployment does not hold a new revision, so there is nothing to try."""
     OUTSIDE_WINDOW = "OutsideWindow"
     """The plan's windows are closed: nothing begins and nothing goes on, what is there stays and is watched."""
+    FROZEN = "Frozen"
+    """A ChangeFreeze is in force: as outside of the plan's windows."""
     SCHEDULED = "Scheduled"
     """The plan says when its runs may begin, and that is later."""
     WAITS_FOR_PLAN = "WaitsForPlan"

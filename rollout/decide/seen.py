@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from rollout.plan.finding import Finding
+from rollout.plan.freeze import Freeze
 from rollout.plan.run import LineKey, Verb
 from rollout.plan.window import ALWAYS, Windows
 
@@ -196,6 +197,8 @@ class Timing:
     start_at: float | None = None
     flaw: str = ""
     """Why it cannot be read: what cannot be read allows nothing."""
+    freezes: tuple[Freeze, ...] = ()
+    """Those that are about the plan."""
 
     @property
     def zone(self) -> str:

@@ -3,9 +3,9 @@
 All rules come from the table in `checks.needs`, which is also what people are checked against.
 
 The controller gets a ClusterRole for each feature, or with `namespaces` a Role in each of them.  What then stays
-cluster-wide is unavoidable: to see the bindings of admission policies, the hold policy's among them, and for an
-adoption the injecting webhooks, the nodes and the labels of namespaces, for those kinds have no namespace.  It sees no
-VirtualService of other namespaces then, as `rollout check` says with RO205, and nothing in the mesh's own namespace.
+cluster-wide is unavoidable: to see freezes and the bindings of admission policies, the hold policy's among them, and
+for an adoption the injecting webhooks, the nodes and the labels of namespaces: those kinds have no namespace.  It sees
+no VirtualService of other namespaces then, as `rollout check` says with RO205, and nothing in the mesh's own namespace.
 
 No right on Secrets.  A metrics provider or a channel that names one is granted that one, by its name, in its namespace:
 `secrets`, or by hand `kubectl create role ... --verb=get --resource=secrets --resource-name=NAME` with a binding to the
@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from rollout.checks.needs import (
+    FREEZES,
     HOLD_MODE,
     HOOKS,
     MESH,
@@ -48,6 +49,7 @@ from rollout.install.options import CONTROLLER, Options, document, parts
 from rollout.plan.base import Json
 from rollout.plan.decisionpolicy import ADMIN, ADMIN_ROLE, APPROVE, APPROVE_ROLE
 from rollout.plan.kinds import (
+    CHANGE_FREEZE,
     CLUSTER_ROLE,
     CLUSTER_ROLE_BINDING,
     EVENT,
@@ -69,7 +71,7 @@ from rollout.registry import routers
 _GROUP: Final = "rbac.authorization.k8s.io"
 _DESCRIPTION: Final = "kubernetes.io/description"
 _READ: Final = ("get", "list", "watch")
-_SEEN: Final = (*PLANS, PLAN_RUN, PLAN_DECISION, METRIC_TEMPLATE, NOTIFICATION_CHANNEL)
+_SEEN: Final = (*PLANS, PLAN_RUN, PLAN_DECISION, METRIC_TEMPLATE, NOTIFICATION_CHANNEL, CHANGE_FREEZE)
 """What everybody who looks at plans may see."""
 
 
@@ -100,6 +102,7 @@ TELLING: Final = Feature("notifications", "Tell people through their channels.",
 EVERYWHERE: Final = Feature(
     "hold-mode", "See whether the hold policy is installed; it has no namespace.", watched(HOLD_MODE)
 )
+FREEZING: Final = Feature("freezes", "See when nothing may change; a freeze has no namespace.", watched(FREEZES))
 AROUND: Final = Feature("mesh-around", "See who injects proxies, for which namespaces and nodes.", MESH_AROUND)
 ADOPTING: Final = (ADOPTION, AROUND)
 """What only plans of adoption need."""
@@ -116,7 +119,7 @@ def rbac(options: Options) -> list[Json]:
 def features(options: Options) -> tuple[Feature, ...]:
     """What this controller can do."""
     chosen = (*((HOLDING,) if options.hold == "policy" else ()), *((TELLING,) if options.notifications else ()))
-    found = (CORE, HOLDS, *_splitting(), JOBS, LOOKS, ADOPTION, *chosen, EVERYWHERE, AROUND)
+    found = (CORE, HOLDS, *_splitting(), JOBS, LOOKS, ADOPTION, *chosen, EVERYWHERE, FREEZING, AROUND)
     missing = [part for part in parts() if part not in options.features]
     left_out = ADOPTING if "mesh-adoption" in missing else ()
     return tuple(it for it in found if it.name not in missing and it not in left_out)
@@ -136,7 +139,7 @@ def _controller(options: Options) -> Iterator[Json]:
     account = _account(options.namespace)
     for feature in features(options):
         name, rules = f"{CONTROLLER}-{feature.name}", _rules(feature.needs)
-        if not options.namespaces or feature in (EVERYWHERE, AROUND):
+        if not options.namespaces or feature in (EVERYWHERE, FREEZING, AROUND):
             yield from _everywhere(name, feature.text, rules, options.namespace)
             continue
         # a channel beside the controller tells of all its namespaces
@@ -191,6 +194,7 @@ def people() -> list[Json]:
         *MESH_AROUND,
         *TELL,
         *NOTIFICATIONS,
+        *FREEZES,
         *(Need("go home", kind, ("abort",)) for kind in PLANS),
     )
     return [

@@ -19,7 +19,7 @@ from rollout.observe import candidate as candidates
 from rollout.observe.crowd import crowd, labels_of
 from rollout.observe.remembered import Remembered
 from rollout.observe.templates import HASH_LABEL
-from rollout.observe.timing import timing
+from rollout.observe.timing import stored_freezes, timing
 from rollout.plan.base import RUN_LABEL, Json
 from rollout.plan.finding import Finding
 from rollout.plan.kinds import DEPLOYMENT, PLAN_DECISION, POD, REPLICASET, Kind, Ref, plan_kind
@@ -61,7 +61,8 @@ async def observe(
         plan is not None and plan["metadata"]["uid"] == spec.plan_uid and "deletionTimestamp" not in plan["metadata"]
     )
     known = known or Remembered()
-    when = known.same("timing", (plan,), lambda: timing(plan))
+    freezes = await stored_freezes(world.cluster)
+    when = known.same("timing", (plan, *freezes), lambda: timing(plan, freezes))
     heard = _fresh(orders.parse(decisions, spec.plan, run.name, uid, spec.plan_kind), state)
     seen = Seen(there, HOME, orders=heard, timing=when)
     if spec.program.adoption is not None:

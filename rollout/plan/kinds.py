@@ -145,6 +145,7 @@ PLAN_RUN: Final = Kind(GROUP, VERSION, "PlanRun", "planruns")
 PLAN_DECISION: Final = Kind(GROUP, VERSION, "PlanDecision", "plandecisions")
 METRIC_TEMPLATE: Final = Kind(GROUP, VERSION, "MetricTemplate", "metrictemplates")
 NOTIFICATION_CHANNEL: Final = Kind(GROUP, VERSION, "NotificationChannel", "notificationchannels")
+CHANGE_FREEZE: Final = Kind(GROUP, VERSION, "ChangeFreeze", "changefreezes", namespaced=False)
 
 PLANS: Final = (CANARY_PLAN, MESH_ADOPTION_PLAN)
 """The kinds of plans."""

@@ -11,6 +11,7 @@ from rollout.plan.adoption import AdoptionSpec
 from rollout.plan.base import API_VERSION, Model, Name, ObjectMeta, Rule
 from rollout.plan.canary import CanarySpec
 from rollout.plan.channel import ChannelSpec
+from rollout.plan.freeze import FreezeSpec
 from rollout.plan.gate import TemplateSpec
 
 
@@ -50,6 +51,13 @@ class NotificationChannel(_Object):
 
     kind: Literal["NotificationChannel"] = "NotificationChannel"
     spec: ChannelSpec
+
+
+class ChangeFreeze(_Object):
+    """A time in which nothing may change, in the whole cluster or in a part of it."""
+
+    kind: Literal["ChangeFreeze"] = "ChangeFreeze"
+    spec: FreezeSpec
 
 
 class DecisionSpec(Model):
@@ -111,4 +119,4 @@ class PlanDecision(_Object):
 
 Plan = CanaryPlan | MeshAdoptionPlan
 """What runs are made from."""
-Document = CanaryPlan | MeshAdoptionPlan | MetricTemplate | NotificationChannel | PlanDecision
+Document = CanaryPlan | MeshAdoptionPlan | MetricTemplate | NotificationChannel | ChangeFreeze | PlanDecision

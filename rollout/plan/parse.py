@@ -16,6 +16,7 @@ from rollout.plan.located import Located, Manifest, Place, spell_path
 from rollout.plan.mistakes import Mistake, closest, mistakes, nulls
 from rollout.plan.objects import (
     CanaryPlan,
+    ChangeFreeze,
     Document,
     MeshAdoptionPlan,
     MetricTemplate,
@@ -25,7 +26,8 @@ from rollout.plan.objects import (
 from rollout.plan.positions import Mark, Source, read
 
 _MODELS: Final[Mapping[str, type[Document]]] = {
-    model.__name__: model for model in (CanaryPlan, MeshAdoptionPlan, MetricTemplate, NotificationChannel, PlanDecision)
+    model.__name__: model
+    for model in (CanaryPlan, MeshAdoptionPlan, MetricTemplate, NotificationChannel, ChangeFreeze, PlanDecision)
 }
 
 

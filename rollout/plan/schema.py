@@ -14,9 +14,11 @@ from rollout.plan.base import Json
 from rollout.plan.canary import CanarySpec
 from rollout.plan.channel import ChannelSpec, ChannelStatus
 from rollout.plan.described import Described, json_schema
+from rollout.plan.freeze import FreezeSpec
 from rollout.plan.gate import TemplateSpec
 from rollout.plan.kinds import (
     CANARY_PLAN,
+    CHANGE_FREEZE,
     MESH_ADOPTION_PLAN,
     METRIC_TEMPLATE,
     NOTIFICATION_CHANNEL,
@@ -26,6 +28,7 @@ from rollout.plan.kinds import (
 )
 from rollout.plan.objects import (
     CanaryPlan,
+    ChangeFreeze,
     DecisionSpec,
     MeshAdoptionPlan,
     MetricTemplate,
@@ -158,7 +161,15 @@ class _Plain(yaml.SafeDumper):
 
 
 def _definitions() -> tuple[Definition, ...]:
-    return (_canary_plan(), _mesh_adoption_plan(), _plan_run(), _plan_decision(), _metric_template(), _channel())
+    return (
+        _canary_plan(),
+        _mesh_adoption_plan(),
+        _plan_run(),
+        _plan_decision(),
+        _metric_template(),
+        _channel(),
+        _freeze(),
+    )
 
 
 def _canary_plan() -> Definition:
@@ -265,6 +276,22 @@ def _channel() -> Definition:
             Column("MESSAGE", '.status.conditions[?(@.type=="Ready")].message', wide=True),
         ),
         status=structural(json_schema(ChannelStatus), defaults=False),
+    )
+
+
+def _freeze() -> Definition:
+    return Definition(
+        CHANGE_FREEZE,
+        "cfrz",
+        _text(ChangeFreeze),
+        _written(FreezeSpec),
+        (
+            Column("SINCE", ".spec.since"),
+            Column("UNTIL", ".spec.until"),
+            Column("REASON", ".spec.reason"),
+            _AGE,
+            Column("NAMESPACES", ".spec.namespaces", wide=True),
+        ),
     )
 
 

@@ -21,6 +21,7 @@ from rollout.adapters.memory.world import World as Simulation
 from rollout.adapters.routers.istio import Istio
 from rollout.adapters.systemclock import SystemClock
 from rollout.checks.needs import (
+    FREEZES,
     HOLD_MODE,
     MESH,
     MESH_AROUND,
@@ -177,7 +178,7 @@ async def test_the_account_may_what_the_controller_does(site: Site) -> None:
         *RELEASE,
     )
     asks = list(namespaced(site.account, (*needs, *MESH, *MESH_TRAFFIC, *MESH_UNATTENDED, *MESH_PREFLIGHT), site.shop))
-    asks += namespaced(site.account, (*watched(HOLD_MODE), *MESH_AROUND), "")
+    asks += namespaced(site.account, (*watched((*HOLD_MODE, *FREEZES)), *MESH_AROUND), "")
     lease = Ask(site.account, "create", "coordination.k8s.io", "leases", site.home)
     asks += [lease, *(replace(lease, verb=verb, name="rollout-controller") for verb in ("get", "patch"))]
     asks += [Ask(site.account, "get", "", "secrets", site.shop, "prometheus")]

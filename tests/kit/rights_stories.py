@@ -10,6 +10,7 @@ from rollout.plan.base import RUN_LABEL, Json
 from rollout.plan.kinds import (
     AUTHORIZATION_POLICY,
     CANARY_PLAN,
+    CHANGE_FREEZE,
     CONFIGMAP,
     DEPLOYMENT,
     DESTINATION_RULE,
@@ -80,7 +81,7 @@ async def promoted(telling: Telling) -> None:
     memory = world.sim.memory
     telling.bind(memory)
     _dress(memory)
-    telling.bound.late.add(MUTATING_BINDING)
+    telling.bound.late |= {MUTATING_BINDING, CHANGE_FREEZE}
     world.commit()
     world.spawn()
     await until(telling, world, lambda: world.phase() == "Idle")

@@ -49,7 +49,7 @@ def test_there_are_stories() -> None:
     assert set(STORIES) >= {"first-canary", "linear", "approval", "own-metrics", "traffic-only"}
 
 
-@pytest.mark.parametrize("story", [*STORIES, *ADOPTIONS])
+@pytest.mark.parametrize("story", [*STORIES, *ADOPTIONS, "freeze"])
 def test_an_example_has_nothing_to_complain_about(story: str) -> None:
     assert lint(documents(story)) == ()
 

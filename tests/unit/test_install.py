@@ -100,7 +100,7 @@ def test_fewer_namespaces_take_the_rights_in_all_of_them_back(shell: Shell) -> N
     installed(shell)
     said = installed(shell, "--namespaces", "shop")
     assert "ClusterRoleBinding/rollout-controller-core-rollout-system" in said["removed"]
-    bound = [f"rollout-controller-{it}-rollout-system" for it in ("hold-mode", "mesh-around")]
+    bound = [f"rollout-controller-{it}-rollout-system" for it in ("freezes", "hold-mode", "mesh-around")]
     assert stored(shell, CLUSTER_ROLE_BINDING) == bound
     assert "rollout-controller-core" in stored(shell, ROLE)
     installed(shell, "--hold", "none")

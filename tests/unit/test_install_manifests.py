@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from rollout.checks.needs import (
+    FREEZES,
     HOLD_MODE,
     HOOKS,
     MESH,
@@ -104,7 +105,7 @@ def needed(options: Options) -> Iterator[Right]:
     for where in (*options.namespaces, HOME) if options.namespaces else ("",):
         for need in watched(NOTIFICATIONS) if options.notifications else ():
             yield from ((where, need.kind.group, need.kind.plural, need.name, verb) for verb in need.verbs)
-    for need in (*watched(HOLD_MODE), *MESH_AROUND):
+    for need in (*watched((*HOLD_MODE, *FREEZES)), *MESH_AROUND):
         yield from (("", need.kind.group, need.kind.plural, "", verb) for verb in need.verbs)
     yield (HOME, LEASE.group, LEASE.plural, "", "create")
     for verb in ("get", "patch"):
@@ -177,7 +178,7 @@ def test_no_rule_has_a_wildcard_or_reads_secrets(way: str) -> None:
 def test_in_named_namespaces_only_what_has_no_namespace_is_seen_everywhere() -> None:
     documents = manifests(WAYS["in two namespaces"])
     everywhere = [b["roleRef"]["name"] for b in of(documents, CLUSTER_ROLE_BINDING)]
-    assert everywhere == ["rollout-controller-hold-mode", "rollout-controller-mesh-around"]
+    assert everywhere == [f"rollout-controller-{it}" for it in ("hold-mode", "freezes", "mesh-around")]
     assert {right[0] for right in granted(documents)} == {"", "a", "b", HOME}
 
 

@@ -13,12 +13,12 @@ from pydantic import BaseModel
 from rollout.controller.status import plan_status, run_status
 from rollout.plan.base import Json
 from rollout.plan.kinds import (
-    CANARY_PLAN,
-    MESH_ADOPTION_PLAN,
+    CHANGE_FREEZE,
     METRIC_TEMPLATE,
     NOTIFICATION_CHANNEL,
     PLAN_DECISION,
     PLAN_RUN,
+    PLANS,
 )
 from rollout.plan.program import Backends, Program, Side
 from rollout.plan.run import Phase, RunSpec, State
@@ -58,17 +58,24 @@ def test_the_files_have_no_anchors_and_say_that_they_are_generated() -> None:
 
 def test_every_kind_that_is_stored_has_a_definition() -> None:
     names = {document["metadata"]["name"] for document in crd_documents()}
-    kinds = (CANARY_PLAN, MESH_ADOPTION_PLAN, PLAN_RUN, PLAN_DECISION, METRIC_TEMPLATE, NOTIFICATION_CHANNEL)
+    kinds = (*PLANS, PLAN_RUN, PLAN_DECISION, METRIC_TEMPLATE, NOTIFICATION_CHANNEL, CHANGE_FREEZE)
     assert names == {f"{kind.plural}.{kind.group}" for kind in kinds}
 
 
 def test_no_short_name_is_taken_by_others() -> None:
     short = [name for document in crd_documents() for name in document["spec"]["names"]["shortNames"]]
-    assert short == ["cplan", "mplan", "prun", "pdec", "mtpl", "nchan"]
+    assert short == ["cplan", "mplan", "prun", "pdec", "mtpl", "nchan", "cfrz"]
 
 
 def test_every_field_that_people_write_is_explained() -> None:
-    for kind in ("CanaryPlan", "MeshAdoptionPlan", "PlanDecision", "MetricTemplate", "NotificationChannel"):
+    for kind in (
+        "CanaryPlan",
+        "MeshAdoptionPlan",
+        "PlanDecision",
+        "MetricTemplate",
+        "NotificationChannel",
+        "ChangeFreeze",
+    ):
         for schema in walk(schemas()[kind]["properties"]["spec"]):
             for name, field in schema.get("properties", {}).items():
                 assert field.get("description"), f"{kind}: {name} has no docstring"

@@ -201,7 +201,7 @@ def test_a_start_at_a_time_is_waited_for() -> None:
 def test_the_example_keeps_to_the_hours_of_two_cities_and_to_its_launch_day() -> None:
     plan = from_object(yaml.safe_load((EXAMPLES / "windows" / "canary.yaml").read_text(encoding="utf-8")))
     assert isinstance(plan, CanaryPlan)
-    times = timing_of(plan.spec)
+    times = timing_of(plan, ())
     assert unready(times, at("2026-01-05T07:59")) == Standstill(
         Reason.SCHEDULED, "it starts at Mon 2026-01-05 09:00 Europe/Berlin", at("2026-01-05T08:00")
     )

@@ -14,6 +14,7 @@ from rollout.errors import Rejected
 from rollout.plan.base import Json
 from rollout.plan.kinds import (
     CANARY_PLAN,
+    CHANGE_FREEZE,
     DEPLOYMENT,
     JOB,
     MESH_ADOPTION_PLAN,
@@ -27,7 +28,14 @@ from rollout.plan.kinds import (
     VIRTUAL_SERVICE,
     Kind,
 )
-from rollout.plan.objects import CanaryPlan, MeshAdoptionPlan, MetricTemplate, NotificationChannel, PlanDecision
+from rollout.plan.objects import (
+    CanaryPlan,
+    ChangeFreeze,
+    MeshAdoptionPlan,
+    MetricTemplate,
+    NotificationChannel,
+    PlanDecision,
+)
 from rollout.plan.run import RUN_SPEC
 
 STATUS_SUBRESOURCE: Final = frozenset(
@@ -45,6 +53,7 @@ _MODELS: Final[Mapping[Kind, Callable[[Json], object]]] = {
     MESH_ADOPTION_PLAN: MeshAdoptionPlan.model_validate,
     METRIC_TEMPLATE: MetricTemplate.model_validate,
     NOTIFICATION_CHANNEL: NotificationChannel.model_validate,
+    CHANGE_FREEZE: ChangeFreeze.model_validate,
     PLAN_DECISION: PlanDecision.model_validate,
     PLAN_RUN: lambda obj: RUN_SPEC.validate_python(obj["spec"]),
 }

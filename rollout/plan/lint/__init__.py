@@ -18,6 +18,7 @@ from rollout.plan.base import Model
 from rollout.plan.canary import Analysis, CanarySpec, Linear, Match, Step, Text, TrafficOnly
 from rollout.plan.channel import ChannelSpec
 from rollout.plan.finding import Finding, Level
+from rollout.plan.freeze import FreezeSpec
 from rollout.plan.gate import Compare, Condition, Number, Provider, Slo, Threshold, TrafficSplit
 from rollout.plan.hook import Header, Hook, Webhook
 from rollout.plan.lint import (
@@ -25,6 +26,7 @@ from rollout.plan.lint import (
     adoptionmanifests,
     channels,
     conditions,
+    freezes,
     gates,
     hooks,
     manifests,
@@ -36,11 +38,19 @@ from rollout.plan.lint import (
 )
 from rollout.plan.lint.adopted import ADOPTIONS, Adopted
 from rollout.plan.lint.channels import CHANNELS, Wired
+from rollout.plan.lint.freezes import FREEZES
 from rollout.plan.lint.manifests import lint_manifests
 from rollout.plan.lint.rule import GATES, PLANS, Known, LintRule, Subject
 from rollout.plan.located import Located
 from rollout.plan.mistakes import READING
-from rollout.plan.objects import CanaryPlan, DecisionSpec, MeshAdoptionPlan, MetricTemplate, NotificationChannel
+from rollout.plan.objects import (
+    CanaryPlan,
+    ChangeFreeze,
+    DecisionSpec,
+    MeshAdoptionPlan,
+    MetricTemplate,
+    NotificationChannel,
+)
 from rollout.plan.written import Manifest, Policy
 
 __all__ = ["GROUPS", "Known", "LintRule", "lint", "lint_manifests", "rules"]
@@ -57,6 +67,7 @@ GROUPS: Final = (
     adoption,
     adoptionmanifests,
     channels,
+    freezes,
     *manifests.GROUPS,
 )
 """The modules of rules."""
@@ -76,6 +87,7 @@ _MODELS: Final[tuple[type[Model], ...]] = (
     TrafficSplit,
     Provider,
     DecisionSpec,
+    FreezeSpec,
     Stage,
     AdoptionAnalysis,
     Stages,
@@ -101,6 +113,7 @@ def rules() -> tuple[LintRule[Any], ...]:
         *GATES.rules(),
         *ADOPTIONS.rules(),
         *CHANNELS.rules(),
+        *FREEZES.rules(),
         *manifests.rules(),
     )
     return tuple(sorted((*reading, *models.values(), *books), key=lambda rule: rule.code))
@@ -130,6 +143,8 @@ def _findings(located: Located, documents: Sequence[Located], known: Known) -> I
         yield from lint_manifests(adoptionmanifests.embedded(document, place))
     elif isinstance(document, NotificationChannel):
         yield from CHANNELS.findings(Wired(document, known), place)
+    elif isinstance(document, ChangeFreeze):
+        yield from FREEZES.findings(document, place)
 
 
 def _code(finding: Finding) -> str:
