@@ -14,6 +14,7 @@ from rollout.controller.status import plan_status, run_status
 from rollout.plan.base import Json
 from rollout.plan.channel import ChannelSpec
 from rollout.plan.evidence import Bets, Evidence
+from rollout.plan.freeze import FreezeSpec
 from rollout.plan.lint import rules
 from rollout.plan.mistakes import READING
 from rollout.plan.parse import from_object, parse
@@ -39,7 +40,7 @@ from rollout.plan.run import (
 )
 from rollout.plan.strategy import Facts
 from strategies.canary import Canary
-from tests.kit import adoptions, wired
+from tests.kit import adoptions, frosts, wired
 from tests.kit.apiserver import ApiServer
 from tests.kit.plans import BROKEN, CLEAN, TRAFFIC, Broken, text
 
@@ -127,6 +128,20 @@ def test_the_server_refuses_channels_that_reading_refuses(apiserver: ApiServer, 
         assert any(said in refusal(apiserver, source) for said in CEL[broken.code])
     else:
         assert "created" in create(apiserver, source, "--dry-run=server")
+
+
+@pytest.mark.parametrize("broken", frosts.BROKEN, ids=lambda broken: broken.code)
+def test_the_server_refuses_freezes_that_reading_refuses(apiserver: ApiServer, broken: Broken) -> None:
+    source = frosts.text(broken.spec)
+    if broken.code in CEL:
+        assert any(said in refusal(apiserver, source) for said in CEL[broken.code])
+    else:
+        assert "created" in create(apiserver, source, "--dry-run=server")
+
+
+def test_a_freeze_comes_back_and_means_the_same(apiserver: ApiServer) -> None:
+    stored = json.loads(create(apiserver, frosts.text(frosts.CLEAN), "--dry-run=server", "-o", "json"))
+    assert from_object(stored).spec == FreezeSpec.model_validate(frosts.CLEAN)
 
 
 def test_a_channel_comes_back_and_means_the_same(apiserver: ApiServer, namespace: str) -> None:

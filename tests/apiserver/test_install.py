@@ -316,4 +316,4 @@ def test_kustomize_builds_base_and_component(apiserver: ApiServer, tmp_path: Pat
     assert {ref_of(obj): obj for obj in built} == {ref_of(obj): obj for obj in whole}
     plain = list(yaml.safe_load_all(apiserver.kubectl("kustomize", str(tmp_path / "base"))))
     assert {str(ref_of(obj)) for obj in plain} == {str(ref_of(obj)) for obj in manifests(Options())}
-    assert [obj["kind"] for obj in plain].count(CRD.name) == 6
+    assert [obj["kind"] for obj in plain].count(CRD.name) == 7

@@ -17,6 +17,7 @@ from rollout.plan.base import Json
 from rollout.plan.finding import Finding, Level
 from rollout.plan.kinds import (
     CANARY_PLAN,
+    CHANGE_FREEZE,
     CONFIGMAP,
     DEPLOYMENT,
     HPA,
@@ -282,6 +283,13 @@ async def test_a_person_of_one_namespace_can_split_there_and_is_told_what_stays_
     finding = (await found(shop))["RO205"]
     assert finding.level is Level.WARNING
     assert "cannot be seen" in finding.message
+
+
+async def test_who_may_not_see_freezes_is_told_that_none_stops_him(shop: Simulation) -> None:
+    shop.cluster.deny("list", CHANGE_FREEZE, "")
+    finding = (await found(shop))["RO205"]
+    assert finding.level is Level.WARNING
+    assert "no freeze" in finding.message
 
 
 async def test_who_may_not_read_the_meshs_settings_is_told_what_is_assumed(shop: Simulation) -> None:

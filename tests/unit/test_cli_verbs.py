@@ -154,7 +154,7 @@ def test_crds_are_printed_and_applied_once(shell: Shell) -> None:
     assert "CustomResourceDefinition/canaryplans.meshrollout.dev created" in first.stdout
     assert "created" not in second.stdout
     assert "unchanged" in second.stdout
-    assert len(shell.simulation.objects.of(CRD)) == 6
+    assert len(shell.simulation.objects.of(CRD)) == 7
 
 
 def test_version_and_completion() -> None:

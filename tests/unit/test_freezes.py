@@ -16,8 +16,6 @@ from rollout.decide.seen import Timing
 from rollout.observe.timing import timing
 from rollout.plan.base import Json
 from rollout.plan.freeze import Freeze, FreezeSpec
-from rollout.plan.lint import lint
-from rollout.plan.parse import parse
 from rollout.plan.run import Phase, State
 from rollout.plan.window import Windows
 from tests.kit.builders import RUN, holding, seen, steered
@@ -105,19 +103,3 @@ def test_one_that_cannot_be_read_is_about_everybody_and_says_so() -> None:
     still = closed(frozen(windows=[NIGHT | {"start": "0 9 * * nonsense"}]), 0.0)
     assert still is not None
     assert "the windows of ChangeFreeze/launch cannot be read" in still.message
-
-
-@pytest.mark.parametrize(
-    ("window", "code"),
-    [
-        ({"start": "0 99 * * *"}, "RO369"),
-        ({"timeZone": "Mars/Olympus"}, "RO370"),
-        ({"duration": "1s"}, "RO371"),
-        ({"duration": "40d"}, "RO371"),
-    ],
-)
-def test_what_is_wrong_with_its_windows_is_found_in_the_file(window: Json, code: str) -> None:
-    text = "apiVersion: meshrollout.dev/v1alpha1\nkind: ChangeFreeze\nmetadata: {name: launch}\nspec:\n  reason: x\n"
-    fields = ", ".join(f"{key}: {value!r}" for key, value in (NIGHT | window).items())
-    (found,) = lint(parse(f"{text}  windows:\n  - {{{fields}}}\n", "freeze.yaml"))
-    assert (found.code, found.where.startswith("freeze.yaml:7:")) == (code, True)

@@ -15,7 +15,7 @@ from rollout.plan.lint.gates import EDGES_MS
 from rollout.plan.located import live
 from rollout.plan.mistakes import READING
 from rollout.plan.parse import InvalidDocument, from_object, parse
-from tests.kit import adoptions, wired
+from tests.kit import adoptions, frosts, wired
 from tests.kit.plans import BROKEN, CLEAN, SLOW, STEPS, TRAFFIC, Broken, gate, steps, text
 
 
@@ -45,11 +45,21 @@ def test_a_sound_channel_breaks_no_rule() -> None:
     assert findings(wired.text(wired.CLEAN), wired.KNOWN) == ()
 
 
+@pytest.mark.parametrize("broken", frosts.BROKEN, ids=lambda broken: broken.code)
+def test_a_broken_rule_of_a_freeze_is_found_where_it_is_broken(broken: Broken) -> None:
+    found = findings(frosts.text(broken.spec))
+    assert {(finding.code, finding.path) for finding in found} == {(broken.code, broken.path)}
+
+
+def test_a_sound_freeze_breaks_no_rule() -> None:
+    assert findings(frosts.text(frosts.CLEAN)) == ()
+
+
 def test_every_rule_has_a_plan_that_breaks_it() -> None:
     by_the_text_itself = {"RO110", "RO111", "RO116"}  # broken in test_parse: these are no plans
     by_decisions = {"RO170", "RO171", "RO172"}  # broken in test_orders
     by_manifests = {rule.code for rule in manifests.rules()}  # broken in test_lint_manifests
-    by_plans = {broken.code for broken in (*BROKEN, *adoptions.BROKEN, *wired.BROKEN)}
+    by_plans = {broken.code for broken in (*BROKEN, *adoptions.BROKEN, *wired.BROKEN, *frosts.BROKEN)}
     assert {rule.code for rule in rules()} == by_plans | by_the_text_itself | by_decisions | by_manifests
 
 
