@@ -196,6 +196,13 @@ async def test_nobody_there_says_no(http: Http) -> None:
     assert (answer.status, answer.text) == ("failed", "no connection")
 
 
+async def test_two_names_at_once_say_no_in_words(http: Http) -> None:
+    http.secret(key="Bearer x")
+    header = Header("Authorization", value_from=SecretKey(name="hook", key="key"))
+    said = await http.say(HttpCall(http.url.replace("://", "://ann:b@"), headers=(header,)))
+    assert said == HookAnswer("failed", "its URL names a user, and a header says who it is, too give one of them")
+
+
 async def test_an_address_that_is_no_url_says_no_whether_or_not_it_is_secret(http: Http) -> None:
     await http.cluster.create(
         {

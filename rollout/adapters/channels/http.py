@@ -66,6 +66,8 @@ class AioHttp:
         url = _parts(request.url)
         if self._refuses(url.hostname or ""):
             raise _never("its URL is")
+        if url.username and any(name.lower() == "authorization" for name in request.headers):
+            raise InvalidInput("its URL names a user, and a header says who it is, too", hint="give one of them")
         proxy = get_environ_proxies(request.url).get(url.scheme)
         if self._session is None:
             # the environment is not trusted as a whole: a ~/.netrc could add credentials that nobody asked for
