@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from rollout.decide.action import Size, Steer
-from rollout.decide.approval import approval, asks
+from rollout.decide.approval import asks
 from rollout.decide.broken import down, unpinned
 from rollout.decide.event import Event
 from rollout.decide.failing import failed
@@ -241,7 +241,7 @@ def approve(run: RunSpec, state: State, step: Step, wanted: Approve, seen: Seen,
     if state.approved or state.full:
         return None
     if state.phase is Phase.PROGRESSING:
-        return Decision(ask(run, state, now))
+        return Decision(ask(run, state, wanted, now))
     left = max(0.0, wanted.within - spent(state, now))
     if left <= 0:
         who = f"{len(state.approvals)} of {wanted.count}" if wanted.count > 1 else "nobody"
@@ -265,9 +265,7 @@ def approve(run: RunSpec, state: State, step: Step, wanted: Approve, seen: Seen,
     return wait(looked, state.message, min(left, 5.0)) if isinstance(looked, State) else looked
 
 
-def ask(run: RunSpec, state: State, now: float) -> State:
+def ask(run: RunSpec, state: State, wanted: Approve, now: float) -> State:
     """The state that waits for a person."""
-    wanted = approval(run, state)
-    assert wanted is not None, "only steps with an approval ask"
     text = asks(run, state, wanted)
     return happen(state, Event.APPROVAL_NEEDED, now, Reason.APPROVAL_NEEDED, text)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from rollout.decide.answer import refuse, reversible, told, too_late
+from rollout.decide.approval import approval
 from rollout.decide.event import Event
 from rollout.decide.failing import failed
 from rollout.decide.instructions import ask, gone, in_place
@@ -57,7 +58,8 @@ def resume(run: RunSpec, state: State, order: Order, now: float) -> Decision:
     state = replace(state, waited=state.waited + length, hold_waited=state.hold_waited + held)
     text = told(f"resumed after {length:.0f} s", order)
     state = happen(state, Event.RESUMED, now, Reason.RESUMED, text)
-    return Decision(ask(run, state, now) if pause.before is Phase.AWAITING_APPROVAL else state)
+    wanted = approval(run, state) if pause.before is Phase.AWAITING_APPROVAL else None
+    return Decision(state if wanted is None else ask(run, state, wanted, now))
 
 
 def stay(run: RunSpec, state: State, seen: Seen, now: float) -> Decision:
