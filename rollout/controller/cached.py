@@ -58,6 +58,8 @@ class CachedCluster:
         """See `ports.cluster.Cluster.list`. What comes from memory must not be changed."""
         store = self.stores.of(kind, namespace, labels)
         if store is None:
+            if not kind.namespaced and (why := self.stores.refusal(kind)):
+                raise Forbidden(why)  # the watch asks again by itself; every turn of every run need not
             return await self._list_once(kind, namespace, labels or {}, about)
         if not self.stores.served(kind):
             raise Unsupported(f"the API server does not serve {kind.plural}.{kind.group}", hint=f"install {kind}")

@@ -205,6 +205,12 @@ class Stores:
         """Whether nothing was ever seen of a scope, because we may not."""
         return scope in self._unknown and scope in self._blind and isinstance(self._blind[scope].error, Terminal)
 
+    def refusal(self, kind: Kind) -> str:
+        """Why nothing was ever seen of a watched kind, because we may not; empty when it is known, or may be soon."""
+        scopes = self._by_kind.get(kind, [])
+        refused = bool(scopes) and all(map(self._refused, scopes))
+        return str(self._blind[scopes[0]].error) if refused else ""
+
     def served(self, kind: Kind) -> bool:
         """Whether the API server knows a watched kind."""
         return not any(scope.kind == kind for scope in self._unserved)

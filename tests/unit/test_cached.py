@@ -17,11 +17,28 @@ from rollout.controller.leader import NotLeading
 from rollout.controller.stores import Stores
 from rollout.errors import Conflict, Forbidden, Unavailable, Unsupported
 from rollout.plan.base import RUN_LABEL, Json
-from rollout.plan.kinds import CONFIGMAP, DESTINATION_RULE, HPA, LEASE, PLAN_RUN, VIRTUAL_SERVICE, Kind, Ref
+from rollout.plan.kinds import (
+    CHANGE_FREEZE,
+    CONFIGMAP,
+    DESTINATION_RULE,
+    HPA,
+    LEASE,
+    PLAN_RUN,
+    VIRTUAL_SERVICE,
+    Kind,
+    Ref,
+)
 from rollout.ports.cluster import guard_of
-from rollout.ports.watch import Scope
+from rollout.ports.watch import Blind, Scope
 
-SCOPES = (Scope(CONFIGMAP, "shop"), Scope(LEASE, "", RUN_LABEL), Scope(VIRTUAL_SERVICE), Scope(DESTINATION_RULE))
+FREEZES = Scope(CHANGE_FREEZE)
+SCOPES = (
+    Scope(CONFIGMAP, "shop"),
+    Scope(LEASE, "", RUN_LABEL),
+    Scope(VIRTUAL_SERVICE),
+    Scope(DESTINATION_RULE),
+    FREEZES,
+)
 ONE = Ref(CONFIGMAP, "shop", "one")
 
 
@@ -147,6 +164,16 @@ async def test_a_kind_that_is_not_served_is_said_so_without_a_request(bench: Ben
     assert await bench.cached.serves(VIRTUAL_SERVICE)
     assert await bench.cached.get(Ref(DESTINATION_RULE, "shop", "x")) is None
     assert bench.inner.reads == 0
+
+
+async def test_a_kind_of_the_cluster_that_may_not_be_watched_is_said_so_without_a_request(bench: Bench) -> None:
+    bench.stores.take(FREEZES, Blind(Forbidden("you may not list changefreezes")))
+    for _ in range(3):
+        with pytest.raises(Forbidden, match="you may not list changefreezes"):
+            await bench.cached.list(CHANGE_FREEZE)
+    assert bench.inner.reads == 0
+    await bench.see(FREEZES)  # the right has come, and the watch asked again
+    assert await bench.cached.list(CHANGE_FREEZE) == []
 
 
 async def test_the_next_read_sees_our_write_although_no_watch_has_told_of_it(bench: Bench) -> None:
