@@ -13,8 +13,8 @@ from lab.site import Site
 from lab.wait import wait_for
 
 CGROUPS = Path("/sys/fs/cgroup")
-SHARE = {"cpu.shares": "4096", "cpu.weight": "400"}
-"""How much of a busy processor the pods get (versions 1 and 2): four times what any other program does.
+SHARE = {"cpu.shares": "2048", "cpu.weight": "200"}
+"""How much of a busy processor the pods get (versions 1 and 2): twice what any other program does.
 
 All pods together count as one program for the kernel, so that tests, builds and the control plane would starve them:
 what is measured of their traffic would be the machine's own.

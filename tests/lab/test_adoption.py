@@ -16,7 +16,7 @@ from rollout.plan.base import Json
 from tests.kit.market import SERVED, Market
 from tests.kit.processes import Engine
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
 
 QUICK: Final[Json] = {"interval": "2s", "observe": "4s", "deadline": "3m"}
 

@@ -15,7 +15,7 @@ from tests.kit.market import Market
 from tests.kit.processes import Engine
 from tests.lab.test_adoption import adoption, after, promote
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
 
 STAGES: Final[Json] = {"enrol": {}, "permissive": {}, "shadowStrict": {"window": "6s"}, "strict": {}}
 OWNED: Final = "deployments,statefulsets,services,peerauthentications,authorizationpolicies,destinationrules"

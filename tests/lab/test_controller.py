@@ -18,7 +18,7 @@ from tests.kit.controllers import WRITES, Controller, Install, Team
 from tests.kit.processes import Done
 from tests.kit.shop import IMAGE, OpenShops, Shop, canary, lossless, together
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
 RATE = 20
 """Requests per second: several shops share two cores with the cluster."""
 

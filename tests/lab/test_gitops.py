@@ -16,7 +16,7 @@ from tests.kit.controllers import Install, Team
 from tests.kit.processes import Engine
 from tests.kit.shop import IMAGE, MANIFEST, OpenShops, Shop, canary, lossless, together
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
 EVERY = 5.0
 """Seconds between two reconciliations."""
 ROUTES: Json = {

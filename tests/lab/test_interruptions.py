@@ -10,7 +10,7 @@ from rollout.plan.base import Json
 from tests.kit.processes import Engine
 from tests.kit.shop import SUCCESS, OpenShops, Shop, at, canary, lossless, together
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
 STEPS = ("weight-20", "weight-50", "full", "release", "conclude")
 """The steps of the short plan, as its program names them."""
 

@@ -9,7 +9,7 @@ import pytest
 from rollout.plan.base import ROLE_LABEL
 from tests.kit.shop import IMAGE, OpenShops, Shop, at, canary, lossless, together
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
 
 
 def plan_deleted(shop: Shop) -> None:

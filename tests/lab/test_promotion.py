@@ -12,7 +12,7 @@ from rollout.plan.stored import PROGRAM
 from tests.kit.owned import own_rules
 from tests.kit.shop import IMAGE, MANIFEST, ROOT, SLOW, SUCCESS, OpenShops, Shop, canary, lossless, together
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
 HOLD = 10
 """Seconds of the steps whose shares are counted."""
 

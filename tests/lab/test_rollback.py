@@ -9,7 +9,7 @@ import pytest
 from tests.kit.owned import own_rules
 from tests.kit.shop import SLOW, SUCCESS, OpenShops, Shop, canary, together
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
 
 
 def rolled_back(shop: Shop, image: str, what: str, *, rate: int) -> tuple[str, float]:

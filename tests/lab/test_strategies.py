@@ -13,7 +13,7 @@ from tests.kit.owned import own_rules
 from tests.kit.processes import Engine
 from tests.kit.shop import SUCCESS, OpenShops, Shop, at, canary, lossless, together
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
 SCRAPE = 2.0
 """Seconds between two scrapes of the lab's Prometheus, at most."""
 PREVIEW: Json = {
