@@ -353,3 +353,10 @@ class Mesh(Protocol):
     def undo(self, entry: Entry, stage: Stage) -> tuple[Change, ...]:
         """What to write to get there; none of what its owner wrote since then is lost."""
         ...
+
+    def wrote(self, entry: Entry) -> Json:
+        """The fields that a line gave an object which was there, nested: what its owner has to write to keep them.
+
+        Empty for an object that was made.
+        """
+        ...

@@ -20,6 +20,7 @@ from rollout.cli import demo
 from rollout.cli.app import app
 from rollout.controller.foreground import Foreground
 from rollout.controller.view import RunView
+from rollout.decide.reason import Reason
 from rollout.errors import Unavailable
 from rollout.plan.base import Json
 from rollout.plan.kinds import (
@@ -29,12 +30,14 @@ from rollout.plan.kinds import (
     PEER_AUTHENTICATION,
     PLAN_DECISION,
     PLAN_RUN,
+    Kind,
     Ref,
 )
 from rollout.plan.run import Phase, dump_spec
 from rollout.ports.world import World
-from tests.kit.adopted import SHOP, Adopted
+from tests.kit.adopted import SHOP, Adopted, peers
 from tests.kit.builders import run as canary_run
+from tests.kit.journey import allows, authorize
 from tests.kit.shell import Controller
 
 PLAN = Ref(MESH_ADOPTION_PLAN, SHOP, "shop")
@@ -183,6 +186,45 @@ def test_git_is_told_what_holds_the_namespace_in_the_mesh(desk: Desk) -> None:
     assert set(policy["metadata"]) == {"name", "namespace"}, "nothing of ours, and nothing of the API server's"
 
 
+def told(desk: Desk) -> dict[tuple[str, str], Json]:
+    """What `rollout handoff` prints, by kind and name."""
+    found = list(yaml.safe_load_all(desk.run("handoff", "shop").stdout))
+    return {(it["kind"], it["metadata"]["name"]): it for it in found}
+
+
+def kept_by(desk: Desk, kind: Kind, name: str, spec: Json) -> Callable[[RunView], bool]:
+    """Somebody puts back a spec before every turn; until the run waits for him."""
+
+    def put_back(view: RunView) -> bool:
+        found = desk.scene.memory.get(kind, name)
+        if found["spec"] != spec:
+            desk.scene.memory.replace({**found, "spec": spec})
+        return view.state.phase is Phase.HOLDING and view.state.reason is Reason.DRIFT
+
+    return put_back
+
+
+def test_git_is_told_the_labels_that_it_takes_back(desk: Desk) -> None:
+    git = desk.scene.memory.get(DEPLOYMENT, "web")["spec"]
+    view = desk.until(kept_by(desk, DEPLOYMENT, "web", git))
+    assert "rollout handoff shop" in view.state.message
+    found = told(desk)
+    labels = {"sidecar.istio.io/inject": "true"}
+    assert found["Deployment", "web"]["spec"] == {"template": {"metadata": {"labels": labels}}}
+    assert desk.scene.memory.get(DEPLOYMENT, "web")["spec"] == git
+
+
+def test_git_is_told_the_mode_that_it_takes_back_and_keeps_in_the_end(desk: Desk) -> None:
+    git = peers("DISABLE")
+    desk.scene.memory.apply(git)
+    desk.until(kept_by(desk, PEER_AUTHENTICATION, "default", git["spec"]))
+    wanted = {**git, "spec": {"mtls": {"mode": "PERMISSIVE"}}}
+    assert told(desk)["PeerAuthentication", "default"] == wanted
+    desk.scene.memory.apply(wanted)
+    assert desk.run("start", desk.file(), "--yes").exit_code == 0
+    assert told(desk)["PeerAuthentication", "default"] == wanted
+
+
 def test_a_second_start_goes_on_where_the_first_was_killed(desk: Desk) -> None:
     view = desk.until(at_step(3))
     done = desk.run("start", desk.file(), "--yes")
@@ -224,7 +266,8 @@ def test_ctrl_c_leaves_what_was_reached(desk: Desk) -> None:
 
 
 def test_who_blocks_strict_is_the_headline(desk: Desk) -> None:
-    stages = {"enrol": {}, "permissive": {}, "shadowStrict": {"window": "1m"}, "strict": {}}
+    stages = authorize(allows("web", "shop/front"))
+    stages["shadowStrict"] = {"window": "1m"}
     view = desk.until(lambda view: view.state.reason == "Blockers", stages=stages)
     status = desk.stored()["status"]
     assert (view.state.phase, status["stage"]) == (Phase.HOLDING, "shadowStrict")
@@ -233,6 +276,9 @@ def test_who_blocks_strict_is_the_headline(desk: Desk) -> None:
     assert status["blockers"]
     done = desk.run("status", "shop")
     assert "rollout mesh report -n shop" in done.stdout
+    kinds = {kind for kind, _ in told(desk)}
+    assert "PeerAuthentication" in kinds
+    assert "AuthorizationPolicy" not in kinds, "neither what only counts, nor what is not in force"
     modes = [it["spec"]["mtls"]["mode"] for it in desk.scene.memory.objects.of(PEER_AUTHENTICATION)]
     assert "STRICT" not in modes
 

@@ -29,7 +29,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rollout.adapters.istiod import HOME
-from rollout.adapters.mesh.istio import adopting, controlplane, remedies, traffic
+from rollout.adapters.mesh.istio import adopting, controlplane, lines, remedies, traffic
 from rollout.adapters.mesh.istio.ground import Ground
 from rollout.adapters.mesh.istio.guards import IstioGuards
 from rollout.adapters.mesh.istio.survey import Survey
@@ -139,3 +139,7 @@ class Istio:
     def undo(self, entry: Entry, stage: Stage) -> tuple[Change, ...]:
         """Field by field what was there before; what its owner wrote since then stays."""
         return adopting.undo(entry, Ground(stage, self.home))
+
+    def wrote(self, entry: Entry) -> Json:
+        """The fields of a line, with the values that they were given."""
+        return lines.wrote(entry)

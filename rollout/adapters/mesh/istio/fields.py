@@ -109,6 +109,15 @@ def changing(found: Json, values: Iterable[tuple[Path, Any]], emptied: Sequence[
     return ops
 
 
+def gathered(fields: Iterable[Field]) -> Json:
+    """The values that were given, as one nested map."""
+    work: Json = {}
+    for it in fields:
+        if it.after is not GONE:
+            _set(work, it.path, it.after)
+    return work
+
+
 def _set(work: Json, path: Path, value: Any) -> list[Json]:
     ops: list[Json] = []
     node = work

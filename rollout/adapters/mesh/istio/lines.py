@@ -19,6 +19,7 @@ from rollout.adapters.mesh.istio.fields import (
     changing,
     covers,
     differing,
+    gathered,
     missing,
     parsed,
     pointer,
@@ -115,6 +116,11 @@ def undo(entry: Entry, ref: Ref, found: Json, beside: Sequence[Json] = ()) -> Ch
     made = tuple(parsed(it) for it in entry.undo.get("made", ()))
     ops = changing(found, ((it.path, it.before) for it in _still(entry, found)), made)
     return Change("patch", ref, what, [*ops, *beside], guard_of(found))
+
+
+def wrote(entry: Entry) -> Json:
+    """See `ports.mesh.Mesh.wrote`."""
+    return gathered(_fields(entry))
 
 
 def owner_of(obj: Json) -> str:
