@@ -21,6 +21,7 @@ from lab.wait import wait_for
 from rollout.install.options import Options, parts
 from rollout.install.rbac import AROUND, Feature, features
 from rollout.plan.base import HOLD_LABEL, RUN_LABEL, Json
+from rollout.plan.kinds import CHANGE_FREEZE, MUTATING_BINDING
 from tests.kit.installed import NAME, Installed, Right, commit, ended, holding, writes
 from tests.kit.installed_stories import RATE, ordered, own_route, promoted, rolled_back, with_configuration
 from tests.kit.lab import missing, up
@@ -129,12 +130,12 @@ def test_for_one_namespace_its_rights_are_there_and_it_acts_nowhere_else(
     assert "status" not in other.get("canaryplan/web"), "it is not looked at"
     here = {one for one in controller.used() if one.resource != "leases" or one.scope != HOME}
     everywhere = {one for one in here if one.scope != mine.ns and (one.group, one.resource, one.verb) not in EVERYBODYS}
-    bindings = ("admissionregistration.k8s.io", "mutatingadmissionpolicybindings")
-    assert everywhere <= {Right("", *bindings, verb) for verb in ("list", "watch")}
+    looks = {(kind.group, kind.plural) for kind in (MUTATING_BINDING, CHANGE_FREEZE)}
+    assert everywhere <= {Right("", *look, verb) for look in looks for verb in ("list", "watch")}
     granted = controller.granted()
     assert {one.scope for one in granted} == {"", HOME, mine.ns}
     around = {(need.kind.group, need.kind.plural) for need in AROUND.needs}
-    assert {(one.group, one.resource) for one in granted if not one.scope} == {bindings, *around}
+    assert {(one.group, one.resource) for one in granted if not one.scope} == {*looks, *around}
 
 
 # --- upgraded in mid-run
