@@ -46,6 +46,7 @@ STORED: Final = ConfigDict(
     populate_by_name=True,
     extra="ignore",
     allow_inf_nan=False,
+    defer_build=True,
 )
 """Configuration of everything we store in the cluster; `ignore` lets an older engine read a newer record."""
 
